@@ -1,0 +1,1 @@
+//! Installs, upgrades and removes the Mimecast connector for Microsoft Sentinel.

@@ -1,0 +1,3 @@
+//! Installs, upgrades and removes the Mimecast connector for Microsoft Sentinel.
+
+fn main() {}

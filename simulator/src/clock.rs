@@ -1,0 +1,38 @@
+//! The time that the simulated services believe in.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+/// A clock that follows the machine's and can be moved forward or back, so that waits of minutes
+/// pass in tests without sleeping.
+#[derive(Debug, Clone, Default)]
+pub struct Clock {
+    offset_millis: Arc<AtomicI64>,
+}
+
+impl Clock {
+    /// The present time, UTC.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the simulator is a world of its own, and this is its clock"
+    )]
+    pub fn now(&self) -> OffsetDateTime {
+        let offset = time::Duration::milliseconds(self.offset_millis.load(Ordering::SeqCst));
+        OffsetDateTime::now_utc() + offset
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.offset_millis.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// Moves the clock back, as a clock that was corrected.
+    pub fn set_back(&self, by: Duration) {
+        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.offset_millis.fetch_sub(millis, Ordering::SeqCst);
+    }
+}

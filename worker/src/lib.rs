@@ -1,0 +1,1 @@
+//! Collects Mimecast audit events and delivers them to Microsoft Sentinel.

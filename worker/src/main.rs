@@ -1,0 +1,3 @@
+//! Collects Mimecast audit events and delivers them to Microsoft Sentinel.
+
+fn main() {}
