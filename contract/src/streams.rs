@@ -2,6 +2,14 @@
 //!
 //! The table bodies, the rule's stream declarations and transform, the reference page and the
 //! tests all come from these lists.
+//!
+//! A row travels in fewer and shorter fields than the table has columns: a body holds at most 1 MB
+//! before compression, so each byte of a row is paid in calls, and what follows from a sent field by
+//! a constant rule is made by the rule's transform ([`transform`]).
+
+pub mod transform;
+
+use transform::Computed;
 
 /// The table of audit and authentication events.
 pub const AUDIT_TABLE: &str = "MimecastAudit_CL";
@@ -58,13 +66,44 @@ pub struct Column {
     pub column_type: ColumnType,
     /// Where its value comes from, for the reference page.
     pub meaning: &'static str,
-    /// The expression that makes it in the rule's transform, for columns that follow from sent ones
-    /// by a constant rule; `None` where the worker sends it.
-    pub computed: Option<&'static str>,
+    /// Its name in the stream; `None` where the worker never sends it.
+    pub sent_as: Option<&'static str>,
+    /// How the rule's transform makes it where the worker did not send it; `None` where it stays
+    /// empty then. A row leaves out a field that is empty or equal to what this would give.
+    pub computed: Option<Computed>,
 }
 
+const fn sent(
+    name: &'static str,
+    sent_as: &'static str,
+    column_type: ColumnType,
+    meaning: &'static str,
+) -> Column {
+    Column { name, column_type, meaning, sent_as: Some(sent_as), computed: None }
+}
+
+const fn sent_or(
+    name: &'static str,
+    sent_as: &'static str,
+    column_type: ColumnType,
+    computed: Computed,
+    meaning: &'static str,
+) -> Column {
+    Column { name, column_type, meaning, sent_as: Some(sent_as), computed: Some(computed) }
+}
+
+const fn computed(
+    name: &'static str,
+    column_type: ColumnType,
+    computed: Computed,
+    meaning: &'static str,
+) -> Column {
+    Column { name, column_type, meaning, sent_as: None, computed: Some(computed) }
+}
+
+/// A column that is sent under its own name.
 const fn column(name: &'static str, column_type: ColumnType, meaning: &'static str) -> Column {
-    Column { name, column_type, meaning, computed: None }
+    sent(name, name, column_type, meaning)
 }
 
 use ColumnType::{Boolean, DateTime, Dynamic, Long, String as Text};
@@ -72,35 +111,74 @@ use ColumnType::{Boolean, DateTime, Dynamic, Long, String as Text};
 /// The columns of [`AUDIT_TABLE`]. The suffixed names are those of the old connector's table, which
 /// saved queries know.
 pub const AUDIT_COLUMNS: &[Column] = &[
-    column(
+    sent_or(
         "TimeGenerated",
+        "arrival",
         DateTime,
-        "Time of the event; Azure replaces it by the arrival when it is older than two days.",
+        Computed::SameAs("at"),
+        "Time of the event, or of its arrival where `eventTime` could not be read. Azure replaces it by the \
+         time of ingestion when it is older than two days.",
     ),
-    column("id_s", Text, "`id` as received."),
-    column("auditType_s", Text, "`auditType` as received."),
-    column("user_s", Text, "`user` as received."),
-    column("eventInfo_s", Text, "`eventInfo` as received, whole up to the field limit."),
-    column("eventTime_t", DateTime, "`eventTime` in UTC; empty where it could not be read."),
-    column("Category", Text, "`category` as received."),
-    column("mimecastEventId_s", Text, "`audit_` and the category without `_logs`."),
-    column("mimecastEventCategory_s", Text, "Always `audit`."),
-    column("app_s", Text, "Application named in eventInfo; `unknown` where there is none."),
-    column("src_s", Text, "Source address named in eventInfo; `unknown` where there is none."),
-    column("method_s", Text, "Authentication method named in eventInfo; `unknown` where there is none."),
-    column("reason_s", Text, "Reason of a failure named in eventInfo; empty where there is none."),
-    column("secondFactor_s", Text, "Second factor named in eventInfo; empty where there is none."),
-    column("targetUser_s", Text, "User whom the event is about, where eventInfo names one."),
-    column("operation_s", Text, "What was done, where eventInfo says so."),
-    column("object_s", Text, "What it was done to, where eventInfo says so."),
-    column("eventKey_s", Text, "Identity of the event, for queries that must not count twice."),
-    column(
-        "account_s",
+    sent("id_s", "uid", Text, "`id` as received."),
+    sent("auditType_s", "audit", Text, "`auditType` as received."),
+    sent("user_s", "user", Text, "`user` as received."),
+    sent("eventInfo_s", "info", Text, "`eventInfo` as received, whole up to the field limit."),
+    sent("eventTime_t", "at", DateTime, "`eventTime` in UTC; empty where it could not be read."),
+    sent("Category", "category", Text, "`category` as received."),
+    computed(
+        "mimecastEventId_s",
         Text,
+        Computed::EventId("category"),
+        "`audit_` and the category without `_logs`.",
+    ),
+    computed("mimecastEventCategory_s", Text, Computed::Constant("audit"), "Always `audit`."),
+    sent_or(
+        "app_s",
+        "app",
+        Text,
+        Computed::Constant("unknown"),
+        "Application named in eventInfo; `unknown` where there is none.",
+    ),
+    sent_or(
+        "src_s",
+        "src",
+        Text,
+        Computed::Constant("unknown"),
+        "Source address named in eventInfo; `unknown` where there is none.",
+    ),
+    sent_or(
+        "method_s",
+        "method",
+        Text,
+        Computed::Constant("unknown"),
+        "Authentication method named in eventInfo; `unknown` where there is none.",
+    ),
+    sent("reason_s", "reason", Text, "Reason of a failure named in eventInfo; empty where there is none."),
+    sent("secondFactor_s", "factor", Text, "Second factor named in eventInfo; empty where there is none."),
+    sent("targetUser_s", "target", Text, "User whom the event is about, where eventInfo names one."),
+    sent("operation_s", "op", Text, "What was done, where eventInfo says so."),
+    sent("object_s", "object", Text, "What it was done to, where eventInfo says so."),
+    sent("eventKey_s", "key", Text, "Identity of the event, for queries that must not count twice."),
+    sent_or(
+        "account_s",
+        "account",
+        Text,
+        Computed::AccountOf("key"),
         "Mimecast account code from the id, else the key of the account in the answers.",
     ),
-    column("truncated_b", Boolean, "A field was longer than Azure stores and was cut."),
-    column("timeUnread_b", Boolean, "`eventTime` could not be read; TimeGenerated is the arrival."),
+    sent_or(
+        "truncated_b",
+        "cut",
+        Boolean,
+        Computed::False,
+        "A field was longer than Azure stores and was cut.",
+    ),
+    computed(
+        "timeUnread_b",
+        Boolean,
+        Computed::IsMissing("at"),
+        "`eventTime` could not be read; TimeGenerated is the arrival.",
+    ),
 ];
 
 /// The columns of [`HEALTH_TABLE`]: one row for each run of the worker.
@@ -140,6 +218,8 @@ pub const HEALTH_COLUMNS: &[Column] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::{AUDIT_COLUMNS, HEALTH_COLUMNS};
 
     /// The rules for column names of
@@ -163,6 +243,21 @@ mod tests {
     fn both_tables_have_a_time_of_generation() {
         for columns in [AUDIT_COLUMNS, HEALTH_COLUMNS] {
             assert_eq!(columns[0].name, "TimeGenerated");
+        }
+    }
+
+    #[test]
+    fn every_column_is_sent_or_computed_under_a_name_of_its_own() {
+        for columns in [AUDIT_COLUMNS, HEALTH_COLUMNS] {
+            let mut names = HashSet::new();
+            let mut stream_names = HashSet::new();
+            for column in columns {
+                assert!(column.sent_as.is_some() || column.computed.is_some(), "{}", column.name);
+                assert!(names.insert(column.name), "{}", column.name);
+                if let Some(sent_as) = column.sent_as {
+                    assert!(stream_names.insert(sent_as), "{sent_as}");
+                }
+            }
         }
     }
 }
