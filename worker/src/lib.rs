@@ -1,1 +1,6 @@
 //! Collects Mimecast audit events and delivers them to Microsoft Sentinel.
+
+pub mod world;
+
+pub mod http;
+pub mod retry;
