@@ -8,9 +8,17 @@
 //! * [`journal`]: what was asked and answered, for tests to read.
 //! * [`fault`]: failures on demand, at any call.
 //! * [`clock`]: the time that the services believe in.
+//! * [`state`]: what the simulated Azure holds, and who may do what.
+//! * [`entra`]: sign-in and managed identities.
+//! * [`simulator`]: all of it started.
 
 pub mod clock;
+pub mod entra;
 pub mod fault;
 pub mod journal;
 pub mod server;
+pub mod simulator;
+pub mod state;
 pub mod tls;
+
+pub use simulator::{Options, Simulator};

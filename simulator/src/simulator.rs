@@ -1,0 +1,172 @@
+//! The whole simulator: all services started, one tenant with a workspace, and the ways into it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use axum::Router;
+use contract::cloud::CloudProfile;
+use contract::secret::Secret;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::entra;
+use crate::fault::Faults;
+use crate::journal::{Detail, Journal};
+use crate::server::Ground;
+use crate::state::role::OWNER;
+use crate::state::{Endpoints, State};
+use crate::tls::Certificates;
+
+/// How to start.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// How much the journal keeps.
+    pub journal: Detail,
+}
+
+/// Somebody who signs in with a secret, and what the tests need to know of the tenant.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// The tenant.
+    pub tenant_id: String,
+    /// The application's client id.
+    pub client_id: String,
+    /// Its object id.
+    pub object_id: String,
+    /// Its secret, made at start.
+    pub client_secret: Secret<String>,
+}
+
+/// The running simulator. It stops when it is dropped.
+#[derive(Debug)]
+pub struct Simulator {
+    ground: Ground,
+    state: State,
+    person: Person,
+    subscription_id: String,
+    directory: TempDir,
+}
+
+impl Simulator {
+    /// Starts every service on free ports of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When no port can be bound or no temporary folder can be made.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let certificates = Certificates::make(directory.path())?;
+        let ground = Ground::new(certificates, Journal::new(options.journal));
+        let state = State::new(ground.clone(), &Uuid::new_v4().to_string());
+
+        let endpoints = Endpoints {
+            resource_manager: ground.listen("arm", Router::new()).await?,
+            entra: ground.listen("entra", entra::router(state.clone())).await?,
+            identity: ground.listen("identity", entra::identity_router(state.clone())).await?,
+            ingestion: ground.listen("ingestion", Router::new()).await?,
+            log_query: ground.listen("query", Router::new()).await?,
+            blob: ground.listen("blob", Router::new()).await?,
+            queue: ground.listen("queue", Router::new()).await?,
+            mimecast: ground.listen("mimecast", Router::new()).await?,
+        };
+        state.set_endpoints(endpoints);
+
+        let subscription_id = Uuid::new_v4().to_string();
+        let (principal, client_secret) = state.add_application("installer");
+        state.give_role(&principal.object_id, &format!("/subscriptions/{subscription_id}"), OWNER);
+        let person = Person {
+            tenant_id: state.tenant_id().to_owned(),
+            client_id: principal.client_id,
+            object_id: principal.object_id,
+            client_secret,
+        };
+        Ok(Self { ground, state, person, subscription_id, directory })
+    }
+
+    /// The endpoints as a custom cloud. The audiences are the public cloud's.
+    #[expect(clippy::expect_used, reason = "the public cloud is one of the names that are known")]
+    pub fn cloud_profile(&self) -> CloudProfile {
+        let endpoints = self.state.endpoints();
+        let public = CloudProfile::parse("public").expect("a known cloud");
+        CloudProfile {
+            name: "custom".to_owned(),
+            resource_manager: endpoints.resource_manager.clone(),
+            authority: endpoints.entra.clone(),
+            log_query: endpoints.log_query.clone(),
+            host_suffixes: Vec::new(),
+            ..public
+        }
+    }
+
+    /// PEM file of the certificate authority that clients must trust.
+    pub fn ca_file(&self) -> &Path {
+        &self.ground.certificates.authority_file
+    }
+
+    /// A folder of this run, removed with the simulator.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Owner of the subscription, who installs.
+    pub fn person(&self) -> &Person {
+        &self.person
+    }
+
+    /// The subscription.
+    pub fn subscription_id(&self) -> &str {
+        &self.subscription_id
+    }
+
+    /// What the services hold.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What was asked and answered.
+    pub fn journal(&self) -> &Journal {
+        &self.ground.journal
+    }
+
+    /// Failures on demand.
+    pub fn faults(&self) -> &Faults {
+        &self.ground.faults
+    }
+
+    /// The clock that the services believe in.
+    pub fn clock(&self) -> &Clock {
+        &self.ground.clock
+    }
+
+    /// The listeners.
+    pub fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    /// The environment in which a client finds the simulator and is the [`Simulator::person`].
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let ca_file = self.ca_file().display().to_string();
+        let cloud = serde_json::to_string(&self.cloud_profile()).unwrap_or_default();
+        let authority = self.state.endpoints().entra.to_string();
+        [
+            ("SSL_CERT_FILE", ca_file.clone()),
+            ("REQUESTS_CA_BUNDLE", ca_file),
+            ("AZURE_AUTHORITY_HOST", authority),
+            ("AZURE_TENANT_ID", self.person.tenant_id.clone()),
+            ("AZURE_CLIENT_ID", self.person.client_id.clone()),
+            ("AZURE_CLIENT_SECRET", self.person.client_secret.expose().clone()),
+            ("AZURE_SUBSCRIPTION_ID", self.subscription_id.clone()),
+            ("MIMECAST_SENTINEL_CLOUD", cloud),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.ground.stop();
+    }
+}
