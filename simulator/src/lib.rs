@@ -10,15 +10,21 @@
 //! * [`clock`]: the time that the services believe in.
 //! * [`state`]: what the simulated Azure holds, and who may do what.
 //! * [`entra`]: sign-in and managed identities.
+//! * [`data`]: the data planes that stand beside it.
+//! * [`blob`], [`queue`]: Azure Storage in this process.
 //! * [`simulator`]: all of it started.
 
+pub mod blob;
 pub mod clock;
+pub mod data;
 pub mod entra;
 pub mod fault;
 pub mod journal;
+pub mod queue;
 pub mod server;
 pub mod simulator;
 pub mod state;
+mod storage;
 pub mod tls;
 
 pub use simulator::{Options, Simulator};
