@@ -1,1 +1,3 @@
 //! Installs, upgrades and removes the Mimecast connector for Microsoft Sentinel.
+
+pub mod azure;

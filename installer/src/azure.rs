@@ -1,0 +1,306 @@
+//! Azure, as the installer needs it: one signed-in client for all its services.
+//!
+//! Takes a way of signing in and a cloud's endpoints; gives resources, blobs, secrets, publishing,
+//! the Functions host and queries. Promises: credentials go to the cloud's own hosts alone, over
+//! https and never after a redirect; passing faults are retried in one loop ([`retry`]); a long
+//! operation is watched to its end; what Azure refuses comes back as a tree without wrappers, with
+//! a hint where we know one.
+
+mod claims;
+pub mod credential;
+pub mod error;
+mod http;
+pub mod id;
+mod operation;
+pub mod retry;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use contract::cloud::CloudProfile;
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use serde_json::Value;
+use url::Url;
+
+pub use claims::PrincipalKind;
+pub use credential::{AuthMethod, Clock, EnvironmentValues, SignInAttempt, SignedIn};
+pub use error::{AzureError, ErrorLeaf, ErrorTree, Hint, Refusal};
+pub use id::{IdError, ResourceId};
+pub use retry::{Retry, RetryPolicy, Timings};
+
+use credential::{SignIn, Tokens};
+use http::{ANSWER_LIMIT_BYTES, Answer, Call, Caller, Repeat};
+
+/// The most pages of one listing: at 100 a page or more, far above any subscription's limit of
+/// resources of one kind in a group.
+const MOST_PAGES: usize = 1_000;
+
+/// What [`Azure::connect`] needs. Whatever comes from outside, the caller's world has read.
+#[derive(Debug, Clone)]
+pub struct ConnectOptions {
+    /// How to sign in.
+    pub auth: AuthMethod,
+    /// The cloud's endpoints.
+    pub cloud: CloudProfile,
+    /// The tenant to sign in to; else the account's own.
+    pub tenant: Option<String>,
+    /// The environment's sign-in values.
+    pub environment: EnvironmentValues,
+    /// PEM file of certificates to trust beside the system's, as a company's proxy needs it.
+    pub certificates: Option<PathBuf>,
+    /// Every delay.
+    pub timings: Timings,
+    /// The time.
+    pub clock: Clock,
+    /// Runs `az` and `azd`; `None` runs them as processes.
+    pub executor: Option<Arc<dyn azure_identity::Executor>>,
+}
+
+/// Azure, signed in. Clones are cheap and share tokens and connections.
+#[derive(Debug, Clone)]
+pub struct Azure {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    client: reqwest::Client,
+    cloud: CloudProfile,
+    tokens: Tokens,
+    signed_in: SignedIn,
+    timings: Timings,
+}
+
+/// What became of a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// It was there and is gone.
+    Removed,
+    /// It was not there.
+    AlreadyGone,
+}
+
+impl Azure {
+    /// Signs in and gets the first token, so that whoever cannot sign in learns it here.
+    ///
+    /// # Errors
+    /// [`AzureError::SignIn`] with each way tried and why it failed; [`AzureError::WrongTenant`];
+    /// [`AzureError::Certificates`] or [`AzureError::Client`] before anything is sent.
+    pub async fn connect(options: ConnectOptions) -> Result<Self, AzureError> {
+        let client = http::client(options.certificates.as_deref())?;
+        let sign_in = SignIn {
+            method: options.auth,
+            cloud: &options.cloud,
+            tenant: options.tenant.as_deref(),
+            environment: &options.environment,
+            http: Arc::new(client.clone()),
+            executor: options.executor,
+            clock: options.clock,
+        };
+        let (tokens, signed_in) = sign_in.run().await?;
+        let inner = Inner { client, cloud: options.cloud, tokens, signed_in, timings: options.timings };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Who is signed in, and how.
+    pub fn signed_in(&self) -> &SignedIn {
+        &self.inner.signed_in
+    }
+
+    /// The cloud that this is.
+    pub fn cloud(&self) -> &CloudProfile {
+        &self.inner.cloud
+    }
+
+    /// The delays that it was made with.
+    pub fn timings(&self) -> &Timings {
+        &self.inner.timings
+    }
+
+    /// The resource as Azure has it; `None` where it does not exist (404), which a resource of a
+    /// provider that is not registered does not either.
+    ///
+    /// # Errors
+    /// [`AzureError`] when Azure refuses otherwise or cannot be reached.
+    pub async fn get(&self, id: &ResourceId, api_version: &str) -> Result<Option<Value>, AzureError> {
+        let what = format!("reading {id}");
+        let url = self.resource_url(id, api_version)?;
+        match self.send(&self.manage(what.clone(), Method::GET, url)).await {
+            Ok(answer) => answer.json(&what).map(Some),
+            Err(error) if means_absent(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates or replaces the resource, waits for the end of the operation, and gives the resource
+    /// as Azure then has it.
+    ///
+    /// # Errors
+    /// [`AzureError`] when Azure refuses, the operation fails, or it outlasts the limit.
+    pub async fn put(&self, id: &ResourceId, api_version: &str, body: &Value) -> Result<Value, AzureError> {
+        let what = format!("writing {id}");
+        let url = self.resource_url(id, api_version)?;
+        let answer = self.send(&self.manage(what.clone(), Method::PUT, url).json(body)).await?;
+        self.finish_put(&what, id, api_version, answer).await
+    }
+
+    /// Changes the given properties of the resource and leaves the others, where the provider has
+    /// a PATCH.
+    ///
+    /// # Errors
+    /// As [`Azure::put`].
+    pub async fn patch(&self, id: &ResourceId, api_version: &str, body: &Value) -> Result<Value, AzureError> {
+        let what = format!("changing {id}");
+        let url = self.resource_url(id, api_version)?;
+        let answer = self.send(&self.manage(what.clone(), Method::PATCH, url).json(body)).await?;
+        self.finish_put(&what, id, api_version, answer).await
+    }
+
+    /// Deletes the resource and waits until it is gone.
+    ///
+    /// # Errors
+    /// As [`Azure::put`]. A resource that is not there is no error.
+    pub async fn delete(&self, id: &ResourceId, api_version: &str) -> Result<Deleted, AzureError> {
+        let what = format!("deleting {id}");
+        let url = self.resource_url(id, api_version)?;
+        let answer = match self.send(&self.manage(what.clone(), Method::DELETE, url)).await {
+            Ok(answer) => answer,
+            Err(error) if means_absent(&error) => return Ok(Deleted::AlreadyGone),
+            Err(error) => return Err(error),
+        };
+        // 204 is the answer for what was not there
+        // (https://learn.microsoft.com/azure/azure-resource-manager/management/delete-resource-group).
+        if answer.status == 204 {
+            return Ok(Deleted::AlreadyGone);
+        }
+        self.finish_delete(&what, id, api_version, &answer).await?;
+        Ok(Deleted::Removed)
+    }
+
+    /// Calls an action of the resource, such as `listKeys`, and waits for its result; JSON null
+    /// where it has none.
+    ///
+    /// # Errors
+    /// As [`Azure::put`].
+    pub async fn post(
+        &self,
+        id: &ResourceId,
+        action: &str,
+        api_version: &str,
+        body: &Value,
+    ) -> Result<Value, AzureError> {
+        let what = format!("calling `{action}` of {id}");
+        let url = self.path_url(&what, &format!("{}/{action}", id.path()), api_version)?;
+        let mut call = self.manage(what.clone(), Method::POST, url);
+        if !body.is_null() {
+            call = call.json(body);
+        }
+        let answer = self.send(&call).await?;
+        self.finish_post(&what, answer).await
+    }
+
+    /// Everything that a listing gives, over all its pages. `path` begins with a slash and may have
+    /// a query of its own.
+    ///
+    /// # Errors
+    /// As [`Azure::get`]; [`AzureError::ForeignHost`] when a page leads elsewhere.
+    pub async fn list(&self, path: &str, api_version: &str) -> Result<Vec<Value>, AzureError> {
+        let what = format!("listing `{}`", path.split('?').next().unwrap_or_default());
+        let mut url = self.path_url(&what, path, api_version)?;
+        let mut items = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let answer = self.send(&self.manage(what.clone(), Method::GET, url.clone())).await?;
+            let mut page: Value = answer.json(&what)?;
+            match page["value"].take() {
+                Value::Array(values) => items.extend(values),
+                _ => return Err(AzureError::Incomplete { what, missing: "value" }),
+            }
+            match page["nextLink"].as_str().filter(|next| !next.is_empty()) {
+                Some(next) => url = self.following(&what, next)?,
+                None => return Ok(items),
+            }
+        }
+        Err(AzureError::Incomplete { what, missing: "last page" })
+    }
+
+    /// A call to Azure Resource Manager.
+    fn manage(&self, what: String, method: Method, url: Url) -> Call<'_> {
+        Call::new(what, method, url, &self.inner.cloud.resource_manager_scope)
+    }
+
+    fn resource_url(&self, id: &ResourceId, api_version: &str) -> Result<Url, AzureError> {
+        self.path_url("making a URL", id.path(), api_version)
+    }
+
+    fn path_url(&self, what: &str, path: &str, api_version: &str) -> Result<Url, AzureError> {
+        let mut url = self.following(what, path)?;
+        url.query_pairs_mut().append_pair("api-version", api_version);
+        Ok(url)
+    }
+
+    /// Sends a call, again where that helps, and gives its answer if that is a success.
+    async fn send(&self, call: &Call<'_>) -> Result<Answer, AzureError> {
+        let decide = |error: &AzureError| match (call.repeat, error) {
+            (Repeat::Harmless, _) => error.retry(),
+            // Not known to have been refused before it was carried out: not again.
+            (Repeat::OnlyWhenRefused, AzureError::Send { source, .. }) if !source.is_connect() => {
+                Retry::Never
+            }
+            (Repeat::OnlyWhenRefused, AzureError::Refused(refusal))
+                if !matches!(refusal.status, 429 | 503) =>
+            {
+                Retry::Never
+            }
+            (Repeat::OnlyWhenRefused, _) => error.retry(),
+        };
+        retry::retry(&self.inner.timings.calls, decide, || self.send_once(call)).await
+    }
+
+    /// Sends a call one time; two times where the service refused the token that we had kept.
+    async fn send_once(&self, call: &Call<'_>) -> Result<Answer, AzureError> {
+        let Inner { client, cloud, tokens, .. } = &*self.inner;
+        http::require_own_host(cloud, &call.url, &call.what)?;
+        let refused = |answer: Answer| match answer.status {
+            200..=299 => Ok(answer),
+            _ => Err(AzureError::Refused(Box::new(answer.refusal(&call.what)))),
+        };
+        let scope = match &call.caller {
+            Caller::FunctionsKey(key) => {
+                let header = secret_header(&call.what, key.expose())?;
+                let authorization = (HeaderName::from_static("x-functions-key"), header);
+                return refused(http::exchange(client, call, authorization, ANSWER_LIMIT_BYTES).await?);
+            }
+            Caller::Token(scope) => *scope,
+        };
+        let no_token = |source| AzureError::Token { scope: scope.to_owned(), source };
+        let mut token = tokens.get(scope).await.map_err(no_token)?;
+        for last in [false, true] {
+            let header = secret_header(&call.what, &format!("Bearer {}", token.token.secret()))?;
+            let answer = http::exchange(client, call, (AUTHORIZATION, header), ANSWER_LIMIT_BYTES).await?;
+            if answer.status != 401 || last {
+                return refused(answer);
+            }
+            tokens.forget(scope, &token);
+            token = tokens.get(scope).await.map_err(no_token)?;
+        }
+        Err(AzureError::Incomplete { what: call.what.clone(), missing: "answer" })
+    }
+}
+
+/// Whether a refusal says that the thing does not exist, rather than what it belongs to.
+fn means_absent(error: &AzureError) -> bool {
+    match error.status() {
+        Some(404) => !error.has_code("SubscriptionNotFound"),
+        Some(409) => error.has_code("MissingSubscriptionRegistration"),
+        _ => false,
+    }
+}
+
+/// A header value that debug output shows as `Sensitive`.
+fn secret_header(what: &str, text: &str) -> Result<HeaderValue, AzureError> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| AzureError::Incomplete { what: what.to_owned(), missing: "usable credential" })?;
+    value.set_sensitive(true);
+    Ok(value)
+}

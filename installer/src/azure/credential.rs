@@ -1,0 +1,366 @@
+//! Signing in: the ways of `azure_identity`, which one worked, and its tokens.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use azure_core::cloud::CustomConfiguration;
+use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
+use azure_core::http::{ClientOptions, HttpClient, RetryOptions, Transport};
+use azure_identity::{
+    AzureCliCredential, AzureCliCredentialOptions, AzureDeveloperCliCredential,
+    AzureDeveloperCliCredentialOptions, ClientAssertionCredentialOptions, ClientSecretCredential,
+    ClientSecretCredentialOptions, Executor, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
+    UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+};
+use contract::cloud::CloudProfile;
+use contract::secret::Secret;
+use time::OffsetDateTime;
+
+use super::claims::{Claims, PrincipalKind};
+use super::error::AzureError;
+
+/// Tokens are renewed this long before they end, so that none ends on the way
+/// (the same five minutes as Microsoft's libraries).
+const RENEW_BEFORE: time::Duration = time::Duration::minutes(5);
+
+/// How to sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AuthMethod {
+    /// The account of `az login`.
+    Cli,
+    /// The account of `azd auth login`.
+    Azd,
+    /// `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET` or `AZURE_FEDERATED_TOKEN_FILE`.
+    Environment,
+    /// A federated token in a file, as Kubernetes and pipelines give it.
+    Workload,
+    /// The managed identity of the machine that this runs on.
+    Managed,
+    /// The environment where it is complete, then `az`, then `azd`, then a managed identity where
+    /// the environment announces one.
+    #[default]
+    Auto,
+}
+
+impl AuthMethod {
+    /// All methods, in the order of the help text.
+    pub const ALL: [Self; 6] =
+        [Self::Auto, Self::Cli, Self::Azd, Self::Environment, Self::Workload, Self::Managed];
+
+    /// The word of `--auth`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cli => "cli",
+            Self::Azd => "azd",
+            Self::Environment => "environment",
+            Self::Workload => "workload",
+            Self::Managed => "managed",
+            Self::Auto => "auto",
+        }
+    }
+
+    /// The method of a word of `--auth`.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.name() == word)
+    }
+}
+
+/// The environment's sign-in values, read by the caller's world.
+#[derive(Debug, Clone, Default)]
+pub struct EnvironmentValues {
+    /// `AZURE_TENANT_ID`.
+    pub tenant_id: Option<String>,
+    /// `AZURE_CLIENT_ID`.
+    pub client_id: Option<String>,
+    /// `AZURE_CLIENT_SECRET`.
+    pub client_secret: Option<Secret<String>>,
+    /// `AZURE_FEDERATED_TOKEN_FILE`.
+    pub federated_token_file: Option<PathBuf>,
+    /// Whether `IDENTITY_ENDPOINT` is set, as on App Service, Functions and Azure's agents.
+    pub managed_identity: bool,
+}
+
+impl EnvironmentValues {
+    /// Reads the values with the caller's way of reading a variable. Empty ones count as absent.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let read = |name: &str| variable(name).filter(|value| !value.is_empty());
+        Self {
+            tenant_id: read("AZURE_TENANT_ID"),
+            client_id: read("AZURE_CLIENT_ID"),
+            client_secret: read("AZURE_CLIENT_SECRET").map(Secret::new),
+            federated_token_file: read("AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
+            managed_identity: read("IDENTITY_ENDPOINT").is_some(),
+        }
+    }
+
+    fn announces_a_service(&self) -> bool {
+        self.client_id.is_some() && (self.client_secret.is_some() || self.federated_token_file.is_some())
+    }
+}
+
+/// One way of signing in that was tried and failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInAttempt {
+    /// The way.
+    pub method: AuthMethod,
+    /// Why it gave no token.
+    pub reason: String,
+}
+
+/// Who is signed in, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedIn {
+    /// The way that worked.
+    pub method: AuthMethod,
+    /// Tenant of the token.
+    pub tenant_id: Option<String>,
+    /// Object id: what role assignments take.
+    pub object_id: Option<String>,
+    /// User name, or the application's id.
+    pub name: Option<String>,
+    /// Person or program.
+    pub kind: PrincipalKind,
+}
+
+/// The time, from the caller's world.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> OffsetDateTime + Send + Sync>);
+
+impl Clock {
+    /// A clock that asks this function.
+    pub fn new(now: impl Fn() -> OffsetDateTime + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    pub(super) fn now(&self) -> OffsetDateTime {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Clock")
+    }
+}
+
+/// What a credential is made from.
+pub(super) struct SignIn<'a> {
+    pub(super) method: AuthMethod,
+    pub(super) cloud: &'a CloudProfile,
+    pub(super) tenant: Option<&'a str>,
+    pub(super) environment: &'a EnvironmentValues,
+    pub(super) http: Arc<dyn HttpClient>,
+    pub(super) executor: Option<Arc<dyn Executor>>,
+    pub(super) clock: Clock,
+}
+
+impl SignIn<'_> {
+    /// Tries the methods in order until one gives a token for Azure Resource Manager.
+    pub(super) async fn run(self) -> Result<(Tokens, SignedIn), AzureError> {
+        let scope = &self.cloud.resource_manager_scope;
+        let mut tried = Vec::new();
+        for method in self.methods() {
+            let attempt = async {
+                let credential = self.credential(method)?;
+                let token = credential.get_token(&[scope], None).await?;
+                Ok((credential, token))
+            };
+            match attempt.await {
+                Ok((credential, token)) => {
+                    let signed_in = self.signed_in(method, &token)?;
+                    let tokens = Tokens::new(credential, self.clock.clone());
+                    tokens.keep(scope, token);
+                    return Ok((tokens, signed_in));
+                }
+                Err(error) => tried.push(SignInAttempt { method, reason: reason(&error) }),
+            }
+        }
+        Err(AzureError::SignIn { tried })
+    }
+
+    fn methods(&self) -> Vec<AuthMethod> {
+        if self.method != AuthMethod::Auto {
+            return vec![self.method];
+        }
+        // A machine's own identity is never taken unasked where only its metadata service would
+        // tell of it: on a virtual machine that would sign in somebody else than the person.
+        [
+            (AuthMethod::Environment, self.environment.announces_a_service()),
+            (AuthMethod::Cli, true),
+            (AuthMethod::Azd, true),
+            (AuthMethod::Managed, self.environment.managed_identity),
+        ]
+        .into_iter()
+        .filter_map(|(method, available)| available.then_some(method))
+        .collect()
+    }
+
+    fn signed_in(&self, method: AuthMethod, token: &AccessToken) -> Result<SignedIn, AzureError> {
+        let claims = Claims::read(token.token.secret());
+        // A tenant given by its domain cannot be compared with the token's id.
+        let asked = self.tenant.filter(|tenant| uuid::Uuid::try_parse(tenant).is_ok());
+        if let (Some(expected), Some(actual)) = (asked, &claims.tid)
+            && !expected.eq_ignore_ascii_case(actual)
+        {
+            return Err(AzureError::WrongTenant { expected: expected.to_owned(), actual: actual.clone() });
+        }
+        Ok(SignedIn {
+            method,
+            name: claims.name(),
+            kind: claims.kind(),
+            tenant_id: claims.tid,
+            object_id: claims.oid,
+        })
+    }
+
+    fn credential(&self, method: AuthMethod) -> azure_core::Result<Arc<dyn TokenCredential>> {
+        let tenant_id = self.tenant.map(str::to_owned);
+        match method {
+            AuthMethod::Cli | AuthMethod::Auto => {
+                let options = AzureCliCredentialOptions {
+                    tenant_id,
+                    executor: self.executor.clone(),
+                    ..AzureCliCredentialOptions::default()
+                };
+                Ok(AzureCliCredential::new(Some(options))?)
+            }
+            AuthMethod::Azd => {
+                let options =
+                    AzureDeveloperCliCredentialOptions { tenant_id, executor: self.executor.clone() };
+                Ok(AzureDeveloperCliCredential::new(Some(options))?)
+            }
+            AuthMethod::Environment => match &self.environment.client_secret {
+                Some(secret) => {
+                    let client_id = required(self.environment.client_id.clone(), "AZURE_CLIENT_ID")?;
+                    let tenant_id = self.tenant_or_environment()?;
+                    let options = ClientSecretCredentialOptions { client_options: self.client_options() };
+                    let secret = azure_core::credentials::Secret::new(secret.expose().clone());
+                    Ok(ClientSecretCredential::new(&tenant_id, client_id, secret, Some(options))?)
+                }
+                None if self.environment.federated_token_file.is_some() => {
+                    self.credential(AuthMethod::Workload)
+                }
+                None => required(None, "AZURE_CLIENT_SECRET or AZURE_FEDERATED_TOKEN_FILE"),
+            },
+            AuthMethod::Workload => {
+                let options = WorkloadIdentityCredentialOptions {
+                    credential_options: ClientAssertionCredentialOptions {
+                        client_options: self.client_options(),
+                    },
+                    client_id: Some(required(self.environment.client_id.clone(), "AZURE_CLIENT_ID")?),
+                    tenant_id: Some(self.tenant_or_environment()?),
+                    token_file_path: Some(required(
+                        self.environment.federated_token_file.clone(),
+                        "AZURE_FEDERATED_TOKEN_FILE",
+                    )?),
+                };
+                Ok(WorkloadIdentityCredential::new(Some(options))?)
+            }
+            AuthMethod::Managed => {
+                let options = ManagedIdentityCredentialOptions {
+                    user_assigned_id: self.environment.client_id.clone().map(UserAssignedId::ClientId),
+                    client_options: self.client_options(),
+                };
+                Ok(ManagedIdentityCredential::new(Some(options))?)
+            }
+        }
+    }
+
+    fn tenant_or_environment(&self) -> azure_core::Result<String> {
+        let tenant = self.tenant.map(str::to_owned).or_else(|| self.environment.tenant_id.clone());
+        required(tenant, "AZURE_TENANT_ID")
+    }
+
+    fn client_options(&self) -> ClientOptions {
+        let mut cloud = CustomConfiguration::default();
+        cloud.authority_host = self.cloud.authority.to_string();
+        ClientOptions {
+            transport: Some(Transport::new(self.http.clone())),
+            cloud: Some(Arc::new(cloud.into())),
+            ..ClientOptions::default()
+        }
+    }
+}
+
+fn required<T>(value: Option<T>, name: &str) -> azure_core::Result<T> {
+    let message = || format!("{name} is not set");
+    value.ok_or_else(|| azure_core::Error::with_message_fn(azure_core::error::ErrorKind::Credential, message))
+}
+
+/// The library's text without its link, which our own hint replaces, on one line.
+fn reason(error: &azure_core::Error) -> String {
+    let text = error.to_string();
+    let text = text.split("\nTo troubleshoot").next().unwrap_or_default();
+    let text = text.split_once("authentication failed.").map_or(text, |(_, rest)| rest);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Options of Microsoft's clients without a retry loop of their own: ours is the one.
+pub(super) fn single_try(http: Arc<dyn HttpClient>) -> ClientOptions {
+    ClientOptions {
+        transport: Some(Transport::new(http)),
+        retry: RetryOptions::none(),
+        ..ClientOptions::default()
+    }
+}
+
+/// The signed-in credential with its tokens kept until shortly before they end: `az` would
+/// otherwise be started for every call.
+#[derive(Debug, Clone)]
+pub(super) struct Tokens {
+    credential: Arc<dyn TokenCredential>,
+    clock: Clock,
+    kept: Arc<Mutex<HashMap<String, AccessToken>>>,
+    /// One request for a token at a time: parallel calls at the start need one, not ten.
+    asking: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Tokens {
+    fn new(credential: Arc<dyn TokenCredential>, clock: Clock) -> Self {
+        Self { credential, clock, kept: Arc::default(), asking: Arc::default() }
+    }
+
+    /// A token for this scope.
+    pub(super) async fn get(&self, scope: &str) -> azure_core::Result<AccessToken> {
+        if let Some(token) = self.fresh(scope) {
+            return Ok(token);
+        }
+        let _one = self.asking.lock().await;
+        if let Some(token) = self.fresh(scope) {
+            return Ok(token);
+        }
+        let token = self.credential.get_token(&[scope], None).await?;
+        self.keep(scope, token.clone());
+        Ok(token)
+    }
+
+    /// Forgets this token, which a service has refused, unless a newer one is kept already.
+    pub(super) fn forget(&self, scope: &str, refused: &AccessToken) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.get(scope).is_some_and(|token| token.token == refused.token) {
+            kept.remove(scope);
+        }
+    }
+
+    fn fresh(&self, scope: &str) -> Option<AccessToken> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(scope).filter(|token| token.expires_on - RENEW_BEFORE > self.clock.now()).cloned()
+    }
+
+    fn keep(&self, scope: &str, token: AccessToken) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.to_owned(), token);
+    }
+}
+
+#[async_trait::async_trait]
+impl TokenCredential for Tokens {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        _options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        self.get(scopes.first().copied().unwrap_or_default()).await
+    }
+}
