@@ -1,8 +1,14 @@
 //! The data planes, beside the control plane's [`State`]: blobs, queues, rows, packages and hosts.
 
+#[cfg(test)]
+pub(crate) mod scene;
+
+use serde_json::Value;
+
 use crate::blob::Blobs;
 use crate::entra::{Audience, Denied, caller};
 use crate::queue::Queues;
+use crate::rows::Rows;
 use crate::state::State;
 use crate::state::role::Need;
 use crate::storage::{Call, StorageError};
@@ -16,21 +22,44 @@ pub struct DataPlane {
     pub blobs: Blobs,
     /// Storage accounts' queues.
     pub queues: Queues,
+    /// Workspaces' rows.
+    pub rows: Rows,
 }
 
 impl DataPlane {
     /// Empty data planes for this control plane.
     pub fn new(state: State) -> Self {
         let clock = state.clock().clone();
-        Self { blobs: Blobs::new(clock.clone()), queues: Queues::new(clock), state }
+        Self {
+            blobs: Blobs::new(clock.clone()),
+            queues: Queues::new(clock.clone()),
+            rows: Rows::new(clock),
+            state,
+        }
+    }
+
+    /// The resource of a type whose text at `pointer` is this one, without regard to case.
+    fn find(&self, resource_type: &str, pointer: &str, wanted: &str) -> Option<Value> {
+        self.state.resources_of(resource_type).into_iter().find(|resource| {
+            let found = resource.pointer(pointer).and_then(Value::as_str);
+            found.is_some_and(|found| found.eq_ignore_ascii_case(wanted))
+        })
     }
 
     /// The ARM id of the storage account of this name.
     pub(crate) fn storage_account(&self, name: &str) -> Option<String> {
-        self.state.resources_of("Microsoft.Storage/storageAccounts").into_iter().find_map(|account| {
-            let text = |field: &str| account.get(field).and_then(serde_json::Value::as_str);
-            (text("name")? == name).then(|| text("id").map(str::to_owned))?
-        })
+        let account = self.find("Microsoft.Storage/storageAccounts", "/name", name)?;
+        account.get("id")?.as_str().map(str::to_owned)
+    }
+
+    /// The data collection rule of this immutable id.
+    pub(crate) fn rule(&self, immutable_id: &str) -> Option<Value> {
+        self.find("Microsoft.Insights/dataCollectionRules", "/properties/immutableId", immutable_id)
+    }
+
+    /// The workspace of this customer id.
+    pub(crate) fn workspace(&self, customer_id: &str) -> Option<Value> {
+        self.find("Microsoft.OperationalInsights/workspaces", "/properties/customerId", customer_id)
     }
 
     /// Checks a storage call's version, token and right. `children` is the path from the account to

@@ -12,6 +12,7 @@
 //! * [`entra`]: sign-in and managed identities.
 //! * [`data`]: the data planes that stand beside it.
 //! * [`blob`], [`queue`]: Azure Storage in this process.
+//! * [`ingestion`], [`rows`], [`query`]: rows taken in, kept and found again.
 //! * [`simulator`]: all of it started.
 
 pub mod blob;
@@ -19,8 +20,11 @@ pub mod clock;
 pub mod data;
 pub mod entra;
 pub mod fault;
+pub mod ingestion;
 pub mod journal;
+pub mod query;
 pub mod queue;
+pub mod rows;
 pub mod server;
 pub mod simulator;
 pub mod state;

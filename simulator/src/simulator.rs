@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::data::DataPlane;
 use crate::entra;
 use crate::fault::Faults;
 use crate::journal::{Detail, Journal};
@@ -18,6 +19,7 @@ use crate::server::Ground;
 use crate::state::role::OWNER;
 use crate::state::{Endpoints, State};
 use crate::tls::Certificates;
+use crate::{blob, ingestion, query, queue};
 
 /// How to start.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +46,7 @@ pub struct Person {
 pub struct Simulator {
     ground: Ground,
     state: State,
+    data: DataPlane,
     person: Person,
     subscription_id: String,
     directory: TempDir,
@@ -59,15 +62,16 @@ impl Simulator {
         let certificates = Certificates::make(directory.path())?;
         let ground = Ground::new(certificates, Journal::new(options.journal));
         let state = State::new(ground.clone(), &Uuid::new_v4().to_string());
+        let data = DataPlane::new(state.clone());
 
         let endpoints = Endpoints {
             resource_manager: ground.listen("arm", Router::new()).await?,
             entra: ground.listen("entra", entra::router(state.clone())).await?,
             identity: ground.listen("identity", entra::identity_router(state.clone())).await?,
-            ingestion: ground.listen("ingestion", Router::new()).await?,
-            log_query: ground.listen("query", Router::new()).await?,
-            blob: ground.listen("blob", Router::new()).await?,
-            queue: ground.listen("queue", Router::new()).await?,
+            ingestion: ground.listen("ingestion", ingestion::router(data.clone())).await?,
+            log_query: ground.listen("query", query::router(data.clone())).await?,
+            blob: ground.listen("blob", blob::router(data.clone())).await?,
+            queue: ground.listen("queue", queue::router(data.clone())).await?,
             mimecast: ground.listen("mimecast", Router::new()).await?,
         };
         state.set_endpoints(endpoints);
@@ -81,7 +85,7 @@ impl Simulator {
             object_id: principal.object_id,
             client_secret,
         };
-        Ok(Self { ground, state, person, subscription_id, directory })
+        Ok(Self { ground, state, data, person, subscription_id, directory })
     }
 
     /// The endpoints as a custom cloud. The audiences are the public cloud's.
@@ -122,6 +126,11 @@ impl Simulator {
     /// What the services hold.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// What the data planes hold: blobs, queues, rows.
+    pub fn data(&self) -> &DataPlane {
+        &self.data
     }
 
     /// What was asked and answered.

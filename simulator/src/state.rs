@@ -92,7 +92,7 @@ pub enum AddressKind {
 }
 
 /// Makes the service of one resource, given its ARM id.
-pub type RouterMaker = fn(State, &str) -> Router;
+pub type RouterMaker = Arc<dyn Fn(State, &str) -> Router + Send + Sync>;
 
 /// Everything that the simulator knows; clones share it.
 #[derive(Clone)]
@@ -170,7 +170,7 @@ impl State {
     /// # Errors
     /// When no port can be bound.
     pub(crate) async fn open(&self, kind: AddressKind, resource_id: &str) -> io::Result<Url> {
-        let maker = self.shared.makers.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).copied();
+        let maker = self.shared.makers.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned();
         let router = maker.map_or_else(Router::new, |maker| maker(self.clone(), resource_id));
         let service = match kind {
             AddressKind::Vault => "vault",
