@@ -1,0 +1,65 @@
+//! The gate's tools, pinned by lock files and fetched through the ordinary package clients.
+//!
+//! `tools/<name>/package-lock.json` and `tools/python/requirements.txt` hold versions and hashes, no
+//! download addresses: where packages come from is the machine's own setting.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+use super::succeed;
+use crate::{screen, workspace};
+
+/// Name of the file in an installation that tells which lock it was made from.
+const STAMP: &str = ".installed-from";
+
+/// Fetches every pinned tool that is not there yet in the version that its lock names.
+pub(super) fn fetch() -> Result<()> {
+    npm("azurite")?;
+    python()
+}
+
+/// The Python environment that holds the tools from PyPI.
+pub(super) fn python_folder() -> PathBuf {
+    workspace::tools_folder().join("python")
+}
+
+/// Installs one npm tool into its own folder.
+fn npm(name: &str) -> Result<()> {
+    let folder = workspace::root().join("tools").join(name);
+    let modules = folder.join("node_modules");
+    once(name, &folder.join("package-lock.json"), &modules, || {
+        // Scripts are off (.npmrc): Azurite needs none, and none of its dependencies' is wanted.
+        succeed(workspace::command("npm").arg("ci").arg("--no-progress").current_dir(&folder))
+    })
+}
+
+/// Makes the Python environment with the pinned tools.
+fn python() -> Result<()> {
+    let requirements = workspace::root().join("tools").join("python").join("requirements.txt");
+    let folder = python_folder();
+    once("python tools", &requirements, &folder, || {
+        succeed(workspace::command("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+        succeed(
+            workspace::command(folder.join("bin").join("python"))
+                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+                .args(["--no-deps", "--require-hashes", "--requirement"])
+                .arg(&requirements),
+        )
+    })
+}
+
+/// Runs `install` unless `target` was made from this very lock file; notes the lock afterwards.
+fn once(name: &str, lock: &Path, target: &Path, install: impl FnOnce() -> Result<()>) -> Result<()> {
+    let content = fs::read(lock).with_context(|| format!("reading {}", lock.display()))?;
+    let digest: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let stamp = target.join(STAMP);
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == digest) {
+        screen::line(&format!("{name}: installed before, from the same lock"));
+        return Ok(());
+    }
+    install()?;
+    fs::write(&stamp, digest).with_context(|| format!("writing {}", stamp.display()))
+}
