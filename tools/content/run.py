@@ -1,0 +1,147 @@
+"""Runs KQL on DuckDB over given rows.
+
+stdin:  {"tables": {name: {"columns": {column: type}, "rows": [{column: value}]}},
+         "functions": [{"name", "parameters", "body"}],
+         "cases": [{"name", "query", "tables": {name: [rows]}}]}
+stdout: {"results": {case: {"columns": […], "rows": [[…]]}}, "errors": {case: text}}
+
+Times in rows are UTC text. A case's own rows stand in place of the table's. The engine lacks a few
+functions of Log Analytics; `expand` writes each as what it means for the schema at hand, so that the
+query itself stays as it is deployed.
+"""
+
+import json
+import re
+import sys
+
+import duckdb_kql
+
+SQL_TYPES = {
+    "string": "varchar",
+    "datetime": "timestamp",
+    "long": "bigint",
+    "int": "integer",
+    "bool": "boolean",
+    "real": "double",
+    "dynamic": "json",
+}
+# `ingestion_time()` is no column in Log Analytics; here it is one, filled by the rows.
+INGESTED = "_ingested"
+
+
+def expand(text, schemas, functions):
+    """Writes what the engine lacks in terms that it knows."""
+    pattern = re.compile(
+        r"\b(?P<table>" + "|".join(map(re.escape, schemas)) + r")\b"
+        r'|column_ifexists\("(?P<column>\w+)", (?P<default>(?:[^()]|\([^)]*\))*)\)'
+        r"|(?P<ingestion>ingestion_time\(\))"
+        r"|has_any_ipv4_prefix\((?P<address>\w+), (?P<prefixes>\w+)\)"
+    )
+    table = None
+    pieces, position = [], 0
+    for match in pattern.finditer(text):
+        pieces.append(text[position : match.start()])
+        position = match.end()
+        if match["table"]:
+            table = match["table"]
+            pieces.append(table)
+        elif match["column"]:
+            # The schema is known here, so the question has an answer before the query runs.
+            pieces.append(match["column"] if match["column"] in schemas[table] else match["default"])
+        elif match["ingestion"]:
+            pieces.append(INGESTED)
+        else:
+            # The column holds one address, so a prefix of the text is a prefix of the address.
+            alternatives = f'replace_string(strcat_array({match["prefixes"]}, "|"), ".", "[.]")'
+            pieces.append(f'{match["address"]} matches regex strcat("^(", {alternatives}, ")")')
+    expanded = "".join(pieces) + text[position:]
+    return positional_calls(expanded, functions)
+
+
+def positional_calls(text, functions):
+    """Turns `f(b = x)` into `f(default of a, x)`: the engine passes arguments by position."""
+    for function in functions:
+        declared = split_parameters(function["parameters"])
+        start = 0
+        while (found := re.compile(rf"\b{function['name']}\((?=\w+ = )").search(text, start)) is not None:
+            end = closing_parenthesis(text, found.end())
+            given = dict(part.strip().split(" = ", 1) for part in split_arguments(text[found.end() : end]))
+            arguments = ", ".join(given.get(name, default) for name, default in declared)
+            text = f"{text[: found.end()]}{arguments}{text[end:]}"
+            start = found.end()
+    return text
+
+
+def closing_parenthesis(text, start):
+    """The place of the parenthesis that closes the one before `start`."""
+    depth = 1
+    for index in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[index], 0)
+        if depth == 0:
+            return index
+    raise ValueError(f"no closing parenthesis after {text[start - 40 : start]!r}")
+
+
+def split_arguments(text):
+    """Splits at the commas that stand in no bracket."""
+    parts, depth, last = [], 0, 0
+    for index, each in enumerate(text):
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(each, 0)
+        if each == "," and depth == 0:
+            parts.append(text[last:index])
+            last = index + 1
+    return [*parts, text[last:]]
+
+
+def split_parameters(parameters):
+    """`a:string='x', b:dynamic=dynamic([])` as [(name, default)]."""
+    return re.findall(r"(\w+):\w+=((?:[^,()]|\([^)]*\))*)", parameters)
+
+
+def create(connection, name, columns):
+    declared = ", ".join(f'"{column}" {SQL_TYPES[kind]}' for column, kind in columns.items())
+    connection.execute(f'create or replace table "{name}" ({declared}, {INGESTED} timestamp)')
+
+
+def fill(connection, name, columns, rows):
+    connection.execute(f'delete from "{name}"')
+    names = [*columns, INGESTED]
+    if rows:
+        values = [
+            [json.dumps(row[key]) if isinstance(row.get(key), (dict, list)) else row.get(key) for key in names]
+            for row in rows
+        ]
+        connection.executemany(f'insert into "{name}" values ({", ".join("?" * len(names))})', values)
+
+
+def main():
+    given = json.load(sys.stdin)
+    tables = given["tables"]
+    schemas = {name: table["columns"] for name, table in tables.items()}
+    functions = given["functions"]
+    connection = duckdb_kql.connect()
+    connection.execute("set TimeZone = 'UTC'")
+    for name, columns in schemas.items():
+        create(connection, name, columns)
+    duckdb_kql.set_functions(
+        [
+            f"function {f['name']}({f['parameters']}) {{ {expand(f['body'], schemas, functions)} }}"
+            for f in functions
+        ]
+    )
+    results, errors = {}, {}
+    for case in given["cases"]:
+        rows = {name: case.get("tables", {}).get(name, tables[name].get("rows", [])) for name in tables}
+        for name, columns in schemas.items():
+            fill(connection, name, columns, rows[name])
+        try:
+            relation = duckdb_kql.query(connection, expand(case["query"], schemas, functions))
+            columns = list(relation.columns) if hasattr(relation, "columns") else [d[0] for d in relation.description]
+            results[case["name"]] = {"columns": columns, "rows": [list(row) for row in relation.fetchall()]}
+        except Exception as error:  # every failure of a query is a finding to report, none may hide the rest
+            errors[case["name"]] = f"{type(error).__name__}: {error}"
+    json.dump({"results": results, "errors": errors}, sys.stdout, default=str)
+
+
+if __name__ == "__main__":
+    main()
