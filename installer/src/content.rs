@@ -3,6 +3,7 @@
 //!
 //! Takes nothing from outside; gives typed items and the bodies that Azure wants. Pure.
 
+pub mod asim;
 pub mod library;
 pub mod workbook;
 

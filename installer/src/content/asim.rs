@@ -1,0 +1,238 @@
+//! Our line in the workspace's custom ASIM parsers.
+//!
+//! Microsoft's unifying parsers call a workspace function of a fixed name where one exists
+//! (`Im_AuthenticationCustom`, …); every team's source parser is a line in it
+//! (<https://learn.microsoft.com/azure/sentinel/normalization-manage-parsers>). The function is
+//! shared: we add one line, touch no other, and take only that line out again.
+
+use super::Function;
+
+/// The empty view that a new custom parser begins with.
+pub const EMPTY_VIEW: &str = "ASimEmptyView";
+/// What [`EMPTY_VIEW`] is where the workspace has none: a table without rows.
+pub const EMPTY_VIEW_QUERY: &str = "datatable(TimeGenerated: datetime)[]";
+
+/// A custom unifying parser as the workspace has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unifier {
+    /// Its query.
+    pub query: String,
+    /// Its parameters, `name:type=default, …`.
+    pub parameters: String,
+}
+
+/// Why our line cannot be added.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegisterError {
+    /// The function declares other parameters than the ones we would pass: an older deployment.
+    #[error(
+        "`{unifier}` does not declare {missing}, which `{parser}` needs; update `{unifier}` or register by hand"
+    )]
+    Parameters {
+        /// The custom parser.
+        unifier: String,
+        /// Our parser.
+        parser: String,
+        /// The parameters that it lacks, separated by commas.
+        missing: String,
+    },
+    /// The query is no list of parsers that a line could be added to.
+    #[error(
+        "`{unifier}` is not a `union` of parsers, so no line can be added to it; register `{parser}` by hand"
+    )]
+    Shape {
+        /// The custom parser.
+        unifier: String,
+        /// Our parser.
+        parser: String,
+    },
+}
+
+/// The parameters that our parser shares with the unifying ones: all but those set by our own line.
+fn passed(parser: &Function) -> impl Iterator<Item = &str> {
+    names(&parser.parameters).filter(|name| *name != "disabled")
+}
+
+fn names(parameters: &str) -> impl Iterator<Item = &str> {
+    // A default such as `dynamic([])` holds no comma followed by `name:`, so a colon marks a name.
+    parameters.split(',').filter_map(|part| part.split_once(':')).map(|(name, _)| name.trim())
+}
+
+/// The call that stands for our parser, every argument by name.
+fn call(parser: &Function) -> String {
+    let arguments: Vec<String> = passed(parser)
+        .map(|name| format!("{name}={name}"))
+        .chain(
+            names(&parser.parameters).filter(|name| *name == "disabled").map(|_| "disabled=false".to_owned()),
+        )
+        .collect();
+    format!("{}({})", parser.name, arguments.join(", "))
+}
+
+/// Adds our parser to the custom parser `unifier`, or makes the custom parser where there is none.
+///
+/// Gives `None` where the line is there already.
+///
+/// # Errors
+/// [`RegisterError`] where the existing function cannot take the line. Nothing is lost: our parsers
+/// work without it.
+pub fn register(
+    unifier: &str,
+    existing: Option<&Unifier>,
+    parser: &Function,
+) -> Result<Option<Unifier>, RegisterError> {
+    let Some(existing) = existing else {
+        // Each of our parsers' parameters but `disabled`, which is our own line's business.
+        let parameters: Vec<&str> =
+            parser.parameters.split(", ").filter(|part| !part.starts_with("disabled:")).collect();
+        let query = format!("union isfuzzy=true\n    {EMPTY_VIEW},\n    {}\n", call(parser));
+        return Ok(Some(Unifier { query, parameters: parameters.join(", ") }));
+    };
+    if line_of(&existing.query, parser).is_some() {
+        return Ok(None);
+    }
+    let declared: Vec<&str> = names(&existing.parameters).collect();
+    let missing: Vec<&str> = passed(parser).filter(|name| !declared.contains(name)).collect();
+    if !missing.is_empty() {
+        return Err(RegisterError::Parameters {
+            unifier: unifier.to_owned(),
+            parser: parser.name.to_owned(),
+            missing: missing.join(", "),
+        });
+    }
+    let query = existing.query.trim_end();
+    let ends_in_parser = query.ends_with(')') || query.ends_with(EMPTY_VIEW);
+    if !query.trim_start().starts_with("union") || !ends_in_parser {
+        return Err(RegisterError::Shape { unifier: unifier.to_owned(), parser: parser.name.to_owned() });
+    }
+    let query = format!("{query},\n    {}\n", call(parser));
+    Ok(Some(Unifier { query, parameters: existing.parameters.clone() }))
+}
+
+/// Takes our line out of a custom parser; `None` where it is not there.
+pub fn unregister(existing: &Unifier, parser: &Function) -> Option<Unifier> {
+    let (start, end) = line_of(&existing.query, parser)?;
+    let (before, after) = (&existing.query[..start], &existing.query[end..]);
+    // The comma that joined our line to its neighbours goes with it.
+    let (before, after) = match before.trim_end().strip_suffix(',') {
+        Some(before) => (before, after),
+        None => (before, after.trim_start().strip_prefix(',').map_or(after, str::trim_start)),
+    };
+    let query = format!("{before}{after}");
+    Some(Unifier { query, parameters: existing.parameters.clone() })
+}
+
+/// Whether a custom parser without our line holds nothing but the empty view, so that it was made for us.
+pub fn empty(unifier: &Unifier) -> bool {
+    let words = unifier.query.replace([',', '(', ')'], " ");
+    words.split_whitespace().all(|word| matches!(word, "union" | "isfuzzy=true") || word == EMPTY_VIEW)
+}
+
+/// Where our parser's call stands in a query: the bytes from its name to its closing parenthesis.
+fn line_of(query: &str, parser: &Function) -> Option<(usize, usize)> {
+    let mut from = 0;
+    while let Some(found) = query[from..].find(parser.name) {
+        let start = from + found;
+        let after = start + parser.name.len();
+        let whole = !query[..start].ends_with(|each: char| each.is_ascii_alphanumeric() || each == '_');
+        if whole && query[after..].starts_with('(') {
+            let mut depth = 0_usize;
+            for (offset, each) in query[after..].char_indices() {
+                match each {
+                    '(' => depth += 1,
+                    ')' => depth -= 1,
+                    _ => {}
+                }
+                if depth == 0 {
+                    return Some((start, after + offset + 1));
+                }
+            }
+            return None;
+        }
+        from = after;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RegisterError, Unifier, empty, register, unregister};
+    use crate::content::{Function, Library};
+
+    const UNIFIER: &str = "Im_AuthenticationCustom";
+
+    fn parser() -> Function {
+        let library = Library::load().expect("valid");
+        let found = library.functions.into_iter().find(|item| item.name == "vimAuthenticationMimecastAudit");
+        found.expect("our parser")
+    }
+
+    /// A custom parser of another team, with the parameters of Microsoft's current page.
+    fn neighbour() -> Unifier {
+        let parameters = parser().parameters.replace("disabled:bool=false, ", "");
+        let query = "union isfuzzy=true\n  ASimEmptyView,\n  vimAuthenticationOther(starttime=starttime, pack=pack)\n";
+        Unifier { query: query.to_owned(), parameters }
+    }
+
+    #[test]
+    fn a_new_custom_parser_begins_with_the_empty_view_and_passes_every_parameter_by_name() {
+        let made = register(UNIFIER, None, &parser()).expect("nothing in the way").expect("made");
+        assert!(
+            made.query
+                .starts_with("union isfuzzy=true\n    ASimEmptyView,\n    vimAuthenticationMimecastAudit(")
+        );
+        assert!(made.query.contains("starttime=starttime") && made.query.contains("disabled=false"));
+        assert!(made.query.contains("pack=pack") && !made.parameters.contains("disabled"));
+    }
+
+    #[test]
+    fn adding_and_taking_out_leaves_the_neighbours_as_they_were() {
+        let before = neighbour();
+        let with = register(UNIFIER, Some(&before), &parser()).expect("fits").expect("added");
+        assert!(with.query.starts_with(before.query.trim_end()));
+        assert_eq!(with.query.matches("vimAuthenticationMimecastAudit").count(), 1);
+        assert_eq!(register(UNIFIER, Some(&with), &parser()), Ok(None), "twice is once");
+        let without = unregister(&with, &parser()).expect("it was there");
+        assert_eq!(without.query.trim_end(), before.query.trim_end());
+        assert_eq!(unregister(&without, &parser()), None);
+    }
+
+    #[test]
+    fn our_line_is_taken_out_of_the_middle_too() {
+        let with = register(UNIFIER, Some(&neighbour()), &parser()).expect("fits").expect("added");
+        let query = format!("{},\n  vimAuthenticationThird(pack=pack)\n", with.query.trim_end());
+        let without = unregister(&Unifier { query, ..with }, &parser()).expect("it was there");
+        assert!(
+            without.query.contains(
+                "vimAuthenticationOther(starttime=starttime, pack=pack),\n  vimAuthenticationThird"
+            )
+        );
+    }
+
+    #[test]
+    fn a_custom_parser_made_for_us_is_recognised_as_empty_afterwards() {
+        let made = register(UNIFIER, None, &parser()).expect("fits").expect("made");
+        assert!(empty(&unregister(&made, &parser()).expect("it was there")));
+        assert!(!empty(&neighbour()));
+    }
+
+    #[test]
+    fn an_older_custom_parser_is_left_alone_and_what_it_lacks_is_named() {
+        let mut older = neighbour();
+        older.parameters =
+            "starttime:datetime=datetime(null), targetusername_has_any:dynamic=dynamic([]), pack:bool=false"
+                .to_owned();
+        let Err(RegisterError::Parameters { missing, .. }) = register(UNIFIER, Some(&older), &parser())
+        else {
+            panic!("it must be refused");
+        };
+        assert!(missing.starts_with("endtime, username_has_any"), "{missing}");
+    }
+
+    #[test]
+    fn a_query_of_another_shape_is_left_alone() {
+        let mut other = neighbour();
+        other.query = "let x = 1; SigninLogs | where true".to_owned();
+        assert!(matches!(register(UNIFIER, Some(&other), &parser()), Err(RegisterError::Shape { .. })));
+    }
+}
