@@ -13,6 +13,7 @@
 //! * [`data`]: the data planes that stand beside it.
 //! * [`blob`], [`queue`]: Azure Storage in this process.
 //! * [`ingestion`], [`rows`], [`query`]: rows taken in, kept and found again.
+//! * [`mimecast`]: Mimecast's API, both generations.
 //! * [`simulator`]: all of it started.
 
 pub mod blob;
@@ -22,6 +23,7 @@ pub mod entra;
 pub mod fault;
 pub mod ingestion;
 pub mod journal;
+pub mod mimecast;
 pub mod query;
 pub mod queue;
 pub mod rows;
