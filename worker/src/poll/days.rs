@@ -1,0 +1,1 @@
+//! Whether everything was read. Pure.

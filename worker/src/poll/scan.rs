@@ -1,0 +1,601 @@
+//! Finds the elements of a page in the bytes as they arrive.
+//!
+//! The answer is one JSON object. The elements of its `data` come out as soon as they are whole;
+//! `meta` and `fail` are kept for the end; everything else is passed over. What is held at once is
+//! one element and what has just arrived, whatever the size of the page.
+
+use std::ops::Range;
+
+use memchr::memchr2;
+
+use super::record::{MalformedReason, MalformedRecord, Record};
+
+/// The largest element that is read, in bytes. Mimecast documents no limit; the largest texts seen
+/// are some tens of KiB, and a column of Azure holds 64 KiB.
+pub const ELEMENT_LIMIT_BYTES: usize = 1024 * 1024;
+
+/// How much of a larger element is kept to be set aside.
+const TOO_LARGE_KEPT_BYTES: usize = 64 * 1024;
+
+/// The largest `meta` or `fail` that is read, in bytes; `fail` echoes parts of a request.
+const ENVELOPE_LIMIT_BYTES: usize = 256 * 1024;
+
+/// The longest member name that is told apart, in bytes; longer ones are none of ours.
+const NAME_LIMIT_BYTES: usize = 64;
+
+/// Some whole elements of a page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordChunk {
+    bytes: Vec<u8>,
+    elements: Vec<Element>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Element {
+    range: Range<usize>,
+    too_large: bool,
+}
+
+impl RecordChunk {
+    /// The elements, each read now: a record, or what is to be set aside.
+    pub fn records(&self) -> impl Iterator<Item = Result<Record<'_>, MalformedRecord<'_>>> {
+        self.elements.iter().map(|element| {
+            let bytes = &self.bytes[element.range.clone()];
+            let read = if element.too_large { Err(MalformedReason::TooLarge) } else { Record::parse(bytes) };
+            read.map_err(|reason| MalformedRecord { bytes, reason })
+        })
+    }
+
+    /// How many elements there are.
+    pub fn len(&self) -> usize {
+        self.elements.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.elements.is_empty()
+    }
+}
+
+/// Why the bytes are no page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ScanError {
+    /// The first byte opens no JSON object.
+    NotAnObject,
+    /// The object's structure is broken.
+    Broken,
+    /// `meta` or `fail` is larger than any that is real.
+    EnvelopeTooLarge,
+    /// The bytes end before the object does.
+    Cut,
+}
+
+/// What stood beside the elements, as it came. Empty where the member was absent.
+#[derive(Debug, Default)]
+pub(crate) struct Envelope {
+    pub(crate) meta: Vec<u8>,
+    pub(crate) fail: Vec<u8>,
+    /// Whether there was a member `data`, be it null.
+    pub(crate) data: bool,
+    /// How many elements `data` held.
+    pub(crate) elements: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Member {
+    Data,
+    Meta,
+    Fail,
+    Other,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Start,
+    /// After `{` (true) or after a comma (false) of the outer object.
+    BeforeName {
+        first: bool,
+    },
+    Name,
+    BeforeColon(Member),
+    BeforeValue(Member),
+    Value(Member),
+    AfterValue,
+    /// After `[` or after a comma of `data`.
+    BeforeElement,
+    Element,
+    /// In an element that is no JSON: where it ends is being looked for.
+    Damaged(Landmark),
+    AfterElement,
+    Done,
+}
+
+/// The reader of one page's bytes.
+#[derive(Debug)]
+pub(crate) struct Scanner {
+    place: Place,
+    /// Elements that are whole, with at the end what is not whole yet.
+    chunk: RecordChunk,
+    /// Where the element that is being read begins in `chunk.bytes`.
+    element_start: usize,
+    value: Value,
+    name: Vec<u8>,
+    name_escaped: bool,
+    envelope: Envelope,
+    too_large: bool,
+}
+
+impl Scanner {
+    pub(crate) fn new() -> Self {
+        Self {
+            place: Place::Start,
+            chunk: RecordChunk::default(),
+            element_start: 0,
+            value: Value::default(),
+            name: Vec::new(),
+            name_escaped: false,
+            envelope: Envelope::default(),
+            too_large: false,
+        }
+    }
+
+    /// Takes the next bytes of the body.
+    pub(crate) fn push(&mut self, mut bytes: &[u8]) -> Result<(), ScanError> {
+        while !bytes.is_empty() {
+            let used = match self.place {
+                Place::Element => self.element(bytes),
+                Place::Value(member) => self.member(member, bytes)?,
+                Place::Name => self.name(bytes[0]),
+                Place::Damaged(landmark) => {
+                    self.damaged(landmark, bytes[0])?;
+                    1
+                }
+                _ => self.step(bytes[0])?,
+            };
+            bytes = &bytes[used..];
+        }
+        Ok(())
+    }
+
+    /// The elements that have become whole since the last call.
+    pub(crate) fn take(&mut self) -> Option<RecordChunk> {
+        if self.chunk.elements.is_empty() {
+            return None;
+        }
+        let rest = match self.place {
+            Place::Element => self.chunk.bytes.split_off(self.element_start),
+            Place::Damaged(landmark) => {
+                self.place = Place::Damaged(landmark.moved(self.element_start));
+                self.chunk.bytes.split_off(self.element_start)
+            }
+            _ => Vec::new(),
+        };
+        self.element_start = 0;
+        let mut next = RecordChunk { bytes: rest, elements: Vec::new() };
+        std::mem::swap(&mut next, &mut self.chunk);
+        Some(next)
+    }
+
+    /// The end of the body.
+    pub(crate) fn finish(self) -> Result<Envelope, ScanError> {
+        match self.place {
+            Place::Done => Ok(self.envelope),
+            Place::Start => Err(ScanError::NotAnObject),
+            _ => Err(ScanError::Cut),
+        }
+    }
+
+    /// One byte between values; gives 1, or 0 where the byte begins a value and is read there.
+    fn step(&mut self, byte: u8) -> Result<usize, ScanError> {
+        if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
+            return Ok(1);
+        }
+        let (place, used) = match (self.place, byte) {
+            // A byte order mark before the object is passed over, as the whitespace is.
+            (Place::Start, 0xef | 0xbb | 0xbf) => (Place::Start, 1),
+            (Place::Start, b'{') => (Place::BeforeName { first: true }, 1),
+            (Place::Start, _) => return Err(ScanError::NotAnObject),
+            (Place::BeforeName { .. }, b'"') => {
+                self.begin_name();
+                (Place::Name, 1)
+            }
+            (Place::BeforeName { first: true }, b'}') => (Place::Done, 1),
+            (Place::BeforeColon(member), b':') => (Place::BeforeValue(member), 1),
+            (Place::BeforeValue(Member::Data), b'[') => {
+                self.envelope.data = true;
+                (Place::BeforeElement, 1)
+            }
+            (Place::BeforeValue(member), _) => {
+                self.value = Value::default();
+                match member {
+                    Member::Data => self.envelope.data = true,
+                    Member::Meta => self.envelope.meta.clear(),
+                    Member::Fail => self.envelope.fail.clear(),
+                    Member::Other => {}
+                }
+                (Place::Value(member), 0)
+            }
+            (Place::AfterValue, b',') => (Place::BeforeName { first: false }, 1),
+            (Place::AfterValue, b'}') => (Place::Done, 1),
+            // Also after a comma: one comma too many is no reason to lose the page.
+            (Place::BeforeElement, b']') => (Place::AfterValue, 1),
+            (Place::BeforeElement, b',') => {
+                self.begin_element(self.chunk.bytes.len());
+                self.end_element(self.chunk.bytes.len());
+                (Place::BeforeElement, 1)
+            }
+            (Place::BeforeElement, _) => {
+                self.begin_element(self.chunk.bytes.len());
+                (Place::Element, 0)
+            }
+            (Place::AfterElement, b',') => (Place::BeforeElement, 1),
+            (Place::AfterElement, b']') => (Place::AfterValue, 1),
+            // Bytes after the object: nothing of ours, and no reason to refuse what was read.
+            (Place::Done, _) => (Place::Done, 1),
+            _ => return Err(ScanError::Broken),
+        };
+        self.place = place;
+        Ok(used)
+    }
+
+    fn name(&mut self, byte: u8) -> usize {
+        match byte {
+            _ if self.name_escaped => self.name_escaped = false,
+            b'\\' => self.name_escaped = true,
+            b'"' => {
+                let member = match self.name.as_slice() {
+                    b"data" => Member::Data,
+                    b"meta" => Member::Meta,
+                    b"fail" => Member::Fail,
+                    _ => Member::Other,
+                };
+                self.place = Place::BeforeColon(member);
+                return 1;
+            }
+            _ => {}
+        }
+        if self.name.len() < NAME_LIMIT_BYTES {
+            self.name.push(byte);
+        }
+        1
+    }
+
+    fn member(&mut self, member: Member, bytes: &[u8]) -> Result<usize, ScanError> {
+        let progress = self.value.advance(bytes);
+        let used = match progress {
+            Progress::More => bytes.len(),
+            Progress::End(end) => end,
+            Progress::Broken(_) => return Err(ScanError::Broken),
+        };
+        let kept = match member {
+            Member::Meta => Some(&mut self.envelope.meta),
+            Member::Fail => Some(&mut self.envelope.fail),
+            Member::Data | Member::Other => None,
+        };
+        if let Some(kept) = kept {
+            kept.extend_from_slice(&bytes[..used]);
+            if kept.len() > ENVELOPE_LIMIT_BYTES {
+                return Err(ScanError::EnvelopeTooLarge);
+            }
+        }
+        if matches!(progress, Progress::End(_)) {
+            self.place = Place::AfterValue;
+        }
+        Ok(used)
+    }
+
+    fn begin_element(&mut self, start: usize) {
+        self.element_start = start;
+        self.value = Value::default();
+        self.too_large = false;
+        self.place = Place::Element;
+    }
+
+    fn element(&mut self, bytes: &[u8]) -> usize {
+        match self.value.advance(bytes) {
+            Progress::More => {
+                self.keep(bytes);
+                bytes.len()
+            }
+            Progress::End(end) => {
+                self.keep(&bytes[..end]);
+                self.end_element(self.chunk.bytes.len());
+                self.place = Place::AfterElement;
+                end
+            }
+            Progress::Broken(at) => {
+                self.keep(&bytes[..at]);
+                self.place = Place::Damaged(Landmark::None);
+                at
+            }
+        }
+    }
+
+    /// Adds bytes to the element that is being read; past the limit only its beginning stays.
+    fn keep(&mut self, bytes: &[u8]) {
+        self.chunk.bytes.extend_from_slice(bytes);
+        if self.too_large || self.chunk.bytes.len() - self.element_start > ELEMENT_LIMIT_BYTES {
+            self.too_large = true;
+            self.chunk.bytes.truncate(self.element_start + TOO_LARGE_KEPT_BYTES);
+        }
+    }
+
+    fn end_element(&mut self, end: usize) {
+        self.chunk.elements.push(Element { range: self.element_start..end, too_large: self.too_large });
+        self.envelope.elements += 1;
+    }
+
+    /// One byte of an element whose texts are not closed as they should be. Its end is where the
+    /// next element, or the end of the list, can be told by what surrounds it; one such element
+    /// must not cost the page, since the same page would come again at every tick.
+    fn damaged(&mut self, landmark: Landmark, byte: u8) -> Result<(), ScanError> {
+        self.keep(&[byte]);
+        if self.too_large {
+            return Err(ScanError::Broken);
+        }
+        let length = self.chunk.bytes.len();
+        let next = match (landmark, byte) {
+            (Landmark::Closed { .. }, b' ' | b'\t' | b'\r' | b'\n')
+            | (Landmark::Comma { .. }, b' ' | b'\t' | b'\r' | b'\n')
+            | (Landmark::Opened { .. }, b' ' | b'\t' | b'\r' | b'\n')
+            | (Landmark::ListClosed { .. }, b' ' | b'\t' | b'\r' | b'\n')
+            | (Landmark::ListComma { .. }, b' ' | b'\t' | b'\r' | b'\n') => landmark,
+            (Landmark::Closed { end }, b',') => Landmark::Comma { end },
+            (Landmark::Closed { end }, b']') => Landmark::ListClosed { end },
+            (Landmark::Comma { end }, b'{') => Landmark::Opened { end, start: length - 1 },
+            (Landmark::Opened { end, start }, b'"') => {
+                self.end_element(end);
+                self.begin_element(start);
+                let begun = self.chunk.bytes[start..].to_vec();
+                // `{`, spaces and a quote: neither an end nor damage.
+                self.value.advance(&begun);
+                return Ok(());
+            }
+            (Landmark::ListClosed { end }, b'}') => {
+                self.end_element(end);
+                self.place = Place::Done;
+                return Ok(());
+            }
+            (Landmark::ListClosed { end }, b',') => Landmark::ListComma { end },
+            (Landmark::ListComma { end }, b'"') => {
+                self.end_element(end);
+                self.begin_name();
+                return Ok(());
+            }
+            (_, b'}') => Landmark::Closed { end: length },
+            _ => Landmark::None,
+        };
+        self.place = Place::Damaged(next);
+        Ok(())
+    }
+
+    fn begin_name(&mut self) {
+        self.name.clear();
+        self.name_escaped = false;
+        self.place = Place::Name;
+    }
+}
+
+/// How far the surroundings of a damaged element's end have been seen: `} , { "` or `} ] }` or
+/// `} ] , "`. Positions are those of the chunk's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Landmark {
+    None,
+    Closed { end: usize },
+    Comma { end: usize },
+    Opened { end: usize, start: usize },
+    ListClosed { end: usize },
+    ListComma { end: usize },
+}
+
+impl Landmark {
+    /// The same after this many bytes before the element are gone.
+    fn moved(self, by: usize) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Closed { end } => Self::Closed { end: end - by },
+            Self::Comma { end } => Self::Comma { end: end - by },
+            Self::Opened { end, start } => Self::Opened { end: end - by, start: start - by },
+            Self::ListClosed { end } => Self::ListClosed { end: end - by },
+            Self::ListComma { end } => Self::ListComma { end: end - by },
+        }
+    }
+}
+
+/// Finds the end of one JSON value.
+#[derive(Debug, Default)]
+struct Value {
+    begun: bool,
+    scalar: bool,
+    depth: u32,
+    in_text: bool,
+    escaped: bool,
+    after_text: bool,
+}
+
+enum Progress {
+    /// The value goes on after these bytes.
+    More,
+    /// The value ends before this byte.
+    End(usize),
+    /// This byte cannot stand where it does: a text before it was closed too early.
+    Broken(usize),
+}
+
+impl Value {
+    fn advance(&mut self, bytes: &[u8]) -> Progress {
+        let mut at = 0;
+        if !self.begun {
+            self.begun = true;
+            match bytes.first() {
+                Some(b'{' | b'[') => self.depth = 1,
+                Some(b'"') => self.in_text = true,
+                _ => self.scalar = true,
+            }
+            at = 1;
+        }
+        while let Some(&byte) = bytes.get(at) {
+            if self.escaped {
+                self.escaped = false;
+                at += 1;
+            } else if self.in_text {
+                match memchr2(b'"', b'\\', &bytes[at..]) {
+                    None => return Progress::More,
+                    Some(found) => {
+                        at += found;
+                        if bytes[at] == b'\\' {
+                            self.escaped = true;
+                        } else {
+                            self.in_text = false;
+                            self.after_text = true;
+                        }
+                        at += 1;
+                        if !self.in_text && self.depth == 0 {
+                            return Progress::End(at);
+                        }
+                    }
+                }
+            } else if self.scalar {
+                if matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n') {
+                    return Progress::End(at);
+                }
+                at += 1;
+            } else {
+                match byte {
+                    b' ' | b'\t' | b'\r' | b'\n' => {}
+                    b',' | b':' => self.after_text = false,
+                    b'}' | b']' => {
+                        self.after_text = false;
+                        self.depth -= 1;
+                        if self.depth == 0 {
+                            return Progress::End(at + 1);
+                        }
+                    }
+                    _ if self.after_text => return Progress::Broken(at),
+                    b'"' => self.in_text = true,
+                    b'{' | b'[' => self.depth += 1,
+                    _ => {}
+                }
+                at += 1;
+            }
+        }
+        Progress::More
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RecordChunk, ScanError, Scanner};
+
+    /// What comes of a body that arrives in pieces of this size: ids of the records, bytes of what
+    /// is set aside.
+    fn scan(body: &[u8], piece: usize) -> Result<(Vec<String>, Vec<Vec<u8>>, super::Envelope), ScanError> {
+        let mut scanner = Scanner::new();
+        let (mut ids, mut aside) = (Vec::new(), Vec::new());
+        let mut sort = |chunk: RecordChunk| {
+            for record in chunk.records() {
+                match record {
+                    Ok(record) => ids.push(record.id.unwrap_or_default().into_owned()),
+                    Err(malformed) => aside.push(malformed.bytes.to_vec()),
+                }
+            }
+        };
+        for piece in body.chunks(piece) {
+            scanner.push(piece)?;
+            scanner.take().into_iter().for_each(&mut sort);
+        }
+        let envelope = scanner.finish()?;
+        Ok((ids, aside, envelope))
+    }
+
+    fn check(body: &str, expected_ids: &[&str], expected_aside: &[&str]) {
+        for piece in [1, 2, 3, 7, 64, 4096] {
+            let (ids, aside, envelope) =
+                scan(body.as_bytes(), piece).unwrap_or_else(|error| panic!("{body}: {error:?}"));
+            let aside: Vec<_> =
+                aside.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect();
+            assert_eq!(ids, expected_ids, "{body} in pieces of {piece}");
+            assert_eq!(aside, expected_aside, "{body} in pieces of {piece}");
+            assert_eq!(envelope.elements, ids.len() + aside.len());
+        }
+    }
+
+    #[test]
+    fn elements_come_out_whole_wherever_the_bytes_are_cut() {
+        check(
+            r#" {"meta":{"status":200,"x":"]}"}, "data" : [ {"id":"a","eventInfo":"q\"}],{\\"} , {"id":"b","n":[{"id":"no"}]}],"fail":[]} "#,
+            &["a", "b"],
+            &[],
+        );
+        check(r#"{"data":[],"meta":{}}"#, &[], &[]);
+        check("\u{feff}{\"data\":[{\"id\":\"a\"}]}", &["a"], &[]);
+        check(r#"{"other":[{"id":"no"}],"other2":12,"d\"ata":[1],"data":[{"id":"a"}]}"#, &["a"], &[]);
+    }
+
+    // BR-043
+    #[test]
+    fn a_malformed_element_is_set_aside_and_the_rest_goes_on() {
+        check(
+            r#"{"data":[{"id":"a"},{"id":"b",,},7,null,"x",{"id":"c"}]}"#,
+            &["a", "c"],
+            &[r#"{"id":"b",,}"#, "7", "null", "\"x\""],
+        );
+        check(r#"{"data":[{"id":"a"b"},{"id":"c"}]}"#, &["c"], &[r#"{"id":"a"b"}"#]);
+        check(
+            r#"{"data":[{"id":"a","eventInfo":"x "q" [{"k":1}], y"} , { "id":"c"}],"fail":[]}"#,
+            &["c"],
+            &[r#"{"id":"a","eventInfo":"x "q" [{"k":1}], y"}"#],
+        );
+        check(r#"{"data":[{"id":"c"},{"id":"a"b"} ]}"#, &["c"], &[r#"{"id":"a"b"}"#]);
+        check(r#"{"data":[{"id":"c"},{"id":"a"b"} ], "meta":{}}"#, &["c"], &[r#"{"id":"a"b"}"#]);
+        check(r#"{"data":[{"id":"a"},,{"id":"b"},]}"#, &["a", "b"], &[""]);
+    }
+
+    #[test]
+    fn the_envelope_is_kept_wherever_it_stands() {
+        let (_, _, envelope) =
+            scan(br#"{"fail":[{"code":"x"}],"data":null,"meta":{"a":1}}"#, 2).expect("a page");
+        assert_eq!(
+            (envelope.meta.as_slice(), envelope.fail.as_slice()),
+            (&br#"{"a":1}"#[..], &br#"[{"code":"x"}]"#[..])
+        );
+        assert!(envelope.data);
+        assert!(!scan(b"{}", 1).expect("an object").2.data);
+    }
+
+    // BR-019
+    #[test]
+    fn what_is_no_page_is_an_error() {
+        for (body, expected) in [
+            ("", ScanError::NotAnObject),
+            ("<html></html>", ScanError::NotAnObject),
+            ("[]", ScanError::NotAnObject),
+            (r#"{"meta":{"status":200,"pagination":{"pageSize":10,"next":"eNod"#, ScanError::Cut),
+            (r#"{"data":[{"id":"a"}]"#, ScanError::Cut),
+            (r#"{"data" 1}"#, ScanError::Broken),
+        ] {
+            for piece in [1, 1000] {
+                assert_eq!(scan(body.as_bytes(), piece).expect_err(body), expected, "{body}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_element_over_the_limit_is_set_aside_with_its_beginning_in_bounded_memory() {
+        let large = "x".repeat(3 * super::ELEMENT_LIMIT_BYTES);
+        let body = format!(r#"{{"data":[{{"id":"a"}},{{"id":"b","eventInfo":"{large}"}},{{"id":"c"}}]}}"#);
+        let mut scanner = Scanner::new();
+        let mut read = Vec::new();
+        for piece in body.as_bytes().chunks(10_000) {
+            scanner.push(piece).expect("a page");
+            assert!(scanner.chunk.bytes.len() <= super::ELEMENT_LIMIT_BYTES + 10_000);
+            if let Some(chunk) = scanner.take() {
+                read.extend(chunk.records().map(|record| match record {
+                    Ok(record) => record.id.unwrap_or_default().into_owned(),
+                    Err(malformed) => format!("{} {}", malformed.reason.code(), malformed.bytes.len()),
+                }));
+            }
+        }
+        assert_eq!(read, ["a", "too_large 65536", "c"]);
+    }
+}

@@ -1,0 +1,1 @@
+//! Which window to read next. Pure.

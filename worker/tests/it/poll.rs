@@ -1,0 +1,4 @@
+//! Reading Mimecast, against the simulator's.
+
+mod access;
+mod stand;
