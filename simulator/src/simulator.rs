@@ -15,11 +15,12 @@ use crate::data::DataPlane;
 use crate::entra;
 use crate::fault::Faults;
 use crate::journal::{Detail, Journal};
+use crate::mimecast::Mimecast;
 use crate::server::Ground;
 use crate::state::role::OWNER;
 use crate::state::{Endpoints, State};
 use crate::tls::Certificates;
-use crate::{blob, ingestion, query, queue};
+use crate::{blob, ingestion, mimecast, query, queue};
 
 /// How to start.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +48,7 @@ pub struct Simulator {
     ground: Ground,
     state: State,
     data: DataPlane,
+    mimecast: Mimecast,
     person: Person,
     subscription_id: String,
     directory: TempDir,
@@ -63,6 +65,7 @@ impl Simulator {
         let ground = Ground::new(certificates, Journal::new(options.journal));
         let state = State::new(ground.clone(), &Uuid::new_v4().to_string());
         let data = DataPlane::new(state.clone());
+        let mimecast = Mimecast::new(ground.clock.clone());
 
         let endpoints = Endpoints {
             resource_manager: ground.listen("arm", Router::new()).await?,
@@ -72,7 +75,7 @@ impl Simulator {
             log_query: ground.listen("query", query::router(data.clone())).await?,
             blob: ground.listen("blob", blob::router(data.clone())).await?,
             queue: ground.listen("queue", queue::router(data.clone())).await?,
-            mimecast: ground.listen("mimecast", Router::new()).await?,
+            mimecast: ground.listen(mimecast::SERVICE, mimecast.router()).await?,
         };
         state.set_endpoints(endpoints);
 
@@ -85,7 +88,7 @@ impl Simulator {
             object_id: principal.object_id,
             client_secret,
         };
-        Ok(Self { ground, state, data, person, subscription_id, directory })
+        Ok(Self { ground, state, data, mimecast, person, subscription_id, directory })
     }
 
     /// The endpoints as a custom cloud. The audiences are the public cloud's.
@@ -131,6 +134,11 @@ impl Simulator {
     /// What the data planes hold: blobs, queues, rows.
     pub fn data(&self) -> &DataPlane {
         &self.data
+    }
+
+    /// The Mimecast account; its base URL is among the state's endpoints.
+    pub fn mimecast(&self) -> &Mimecast {
+        &self.mimecast
     }
 
     /// What was asked and answered.

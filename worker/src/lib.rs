@@ -4,3 +4,5 @@ pub mod world;
 
 pub mod http;
 pub mod retry;
+
+pub mod poll;

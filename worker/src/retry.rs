@@ -97,20 +97,38 @@ pub async fn retry<T, E: Retryable>(
             Ok(value) => return Ok(value),
             Err(cause) => cause,
         };
-        let wait = match cause.retry() {
-            Retry::Never => return Err(Exhausted { attempts, cause, ended: Ended::Permanent }),
-            Retry::Backoff => backoff(policy, attempts, world.random()),
-            // A little later than asked, and each caller at another moment.
-            Retry::After(asked) => asked + policy.first_wait.mul_f64(world.random()),
-        };
-        if attempts >= policy.attempts {
-            return Err(Exhausted { attempts, cause, ended: Ended::Attempts });
+        if let Err(ended) = pause(policy, deadline, world, attempts, cause.retry()).await {
+            return Err(Exhausted { attempts, cause, ended });
         }
-        if wait >= deadline.remaining(world) {
-            return Err(Exhausted { attempts, cause, ended: Ended::Deadline });
-        }
-        world.sleep(wait).await;
     }
+}
+
+/// The wait after this many failures: what the loop does between two attempts. Alone it serves a
+/// reader that gives out what it has read between two attempts, and so cannot be one closure.
+///
+/// # Errors
+/// Why there is no further attempt; nothing was waited for then.
+pub(crate) async fn pause(
+    policy: &RetryPolicy,
+    deadline: Deadline,
+    world: &World,
+    failures: u32,
+    advice: Retry,
+) -> Result<(), Ended> {
+    let wait = match advice {
+        Retry::Never => return Err(Ended::Permanent),
+        Retry::Backoff => backoff(policy, failures, world.random()),
+        // A little later than asked, and each caller at another moment.
+        Retry::After(asked) => asked + policy.first_wait.mul_f64(world.random()),
+    };
+    if failures >= policy.attempts {
+        return Err(Ended::Attempts);
+    }
+    if wait >= deadline.remaining(world) {
+        return Err(Ended::Deadline);
+    }
+    world.sleep(wait).await;
+    Ok(())
 }
 
 /// Doubles with each failure up to the longest wait; `random` (0 to 1) takes off up to half, so that
