@@ -6,13 +6,19 @@
 //! operation is watched to its end; what Azure refuses comes back as a tree without wrappers, with
 //! a hint where we know one.
 
+pub mod blob;
 mod claims;
 pub mod credential;
 pub mod error;
+pub mod host;
 mod http;
 pub mod id;
 mod operation;
+pub mod publish;
+pub mod query;
 pub mod retry;
+mod sdk;
+pub mod vault;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,11 +29,17 @@ use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use serde_json::Value;
 use url::Url;
 
+pub use blob::{Access, Uploaded};
 pub use claims::PrincipalKind;
 pub use credential::{AuthMethod, Clock, EnvironmentValues, SignInAttempt, SignedIn};
 pub use error::{AzureError, ErrorLeaf, ErrorTree, Hint, Refusal};
+pub use host::HostStatus;
 pub use id::{IdError, ResourceId};
+pub use publish::Published;
+pub use query::Rows;
 pub use retry::{Retry, RetryPolicy, Timings};
+pub use sdk::{Function, NameCheck};
+pub use vault::{SecretVersion, Vault};
 
 use credential::{SignIn, Tokens};
 use http::{ANSWER_LIMIT_BYTES, Answer, Call, Caller, Repeat};
@@ -125,8 +137,14 @@ impl Azure {
     /// [`AzureError`] when Azure refuses otherwise or cannot be reached.
     pub async fn get(&self, id: &ResourceId, api_version: &str) -> Result<Option<Value>, AzureError> {
         let what = format!("reading {id}");
-        let url = self.resource_url(id, api_version)?;
-        match self.send(&self.manage(what.clone(), Method::GET, url)).await {
+        let answer = match self.storage_get(&what, id, api_version).await {
+            Some(answer) => answer,
+            None => {
+                let url = self.resource_url(id, api_version)?;
+                self.send(&self.manage(what.clone(), Method::GET, url)).await
+            }
+        };
+        match answer {
             Ok(answer) => answer.json(&what).map(Some),
             Err(error) if means_absent(&error) => Ok(None),
             Err(error) => Err(error),
@@ -140,8 +158,13 @@ impl Azure {
     /// [`AzureError`] when Azure refuses, the operation fails, or it outlasts the limit.
     pub async fn put(&self, id: &ResourceId, api_version: &str, body: &Value) -> Result<Value, AzureError> {
         let what = format!("writing {id}");
-        let url = self.resource_url(id, api_version)?;
-        let answer = self.send(&self.manage(what.clone(), Method::PUT, url).json(body)).await?;
+        let answer = match self.storage_put(&what, id, api_version, body).await {
+            Some(answer) => answer?,
+            None => {
+                let url = self.resource_url(id, api_version)?;
+                self.send(&self.manage(what.clone(), Method::PUT, url).json(body)).await?
+            }
+        };
         self.finish_put(&what, id, api_version, answer).await
     }
 

@@ -7,6 +7,8 @@ mod tree;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use azure_core::error::ErrorKind;
+
 pub use hint::Hint;
 pub use refusal::Refusal;
 pub use tree::{ErrorLeaf, ErrorTree};
@@ -142,6 +144,15 @@ pub enum AzureError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The storage library could not reach the service, or not read its answer.
+    #[error("{what}: no usable answer from the storage service")]
+    Storage {
+        /// What was being done.
+        what: String,
+        /// Why.
+        #[source]
+        source: azure_core::Error,
+    },
     /// The management library could not make its request or read its answer.
     #[error("{what}: the management library failed")]
     Library {
@@ -167,6 +178,10 @@ impl AzureError {
             Self::Token { .. } | Self::SignIn { .. } => Retry::Never,
             Self::Send { source, .. } if source.is_builder() => Retry::Never,
             Self::Send { .. } => Retry::Backoff,
+            Self::Storage { source, .. } => match source.kind() {
+                ErrorKind::Connection | ErrorKind::Io => Retry::Backoff,
+                _ => Retry::Never,
+            },
             Self::Refused(refusal) => refusal.retry(),
             Self::WrongTenant { .. }
             | Self::Certificates { .. }
@@ -216,6 +231,20 @@ impl AzureError {
     /// What the person can do about it, where we know.
     pub fn hint(&self) -> Option<Hint> {
         hint::find(self)
+    }
+
+    /// This error without a secret that the call sent, should the service have repeated it.
+    pub(super) fn without(mut self, secret: &str) -> Self {
+        match &mut self {
+            Self::Refused(refusal) | Self::OperationFailed { refusal, .. } => refusal.tree.redact(secret),
+            Self::GaveUp { attempts, cause } => {
+                let attempts = *attempts;
+                let cause = std::mem::replace(cause, Box::new(Self::SignIn { tried: Vec::new() }));
+                return Self::GaveUp { attempts, cause: Box::new(cause.without(secret)) };
+            }
+            _ => {}
+        }
+        self
     }
 
     /// This error as the end of so many attempts.

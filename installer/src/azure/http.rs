@@ -141,6 +141,19 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .or_else(|| number("retry-after").map(Duration::from_secs))
 }
 
+/// The URL of these path segments under a service's root.
+pub(super) fn under(base: &Url, path: &[&str], what: &str) -> Result<Url, AzureError> {
+    let mut url = base.clone();
+    match url.path_segments_mut() {
+        Ok(mut segments) => {
+            segments.pop_if_empty().extend(path);
+        }
+        // `data:` and the like, which is no service.
+        Err(()) => return Err(foreign(base, what)),
+    }
+    Ok(url)
+}
+
 /// Refuses to send credentials to a host that is not this cloud's.
 pub(super) fn require_own_host(cloud: &CloudProfile, url: &Url, what: &str) -> Result<(), AzureError> {
     if cloud.allows(url, HostKind::Azure) { Ok(()) } else { Err(foreign(url, what)) }

@@ -61,6 +61,8 @@ impl ErrorTree {
         let mut tree = Self::default();
         if let Ok(value) = serde_json::from_str::<Value>(text) {
             tree.read(&value, 0);
+        } else {
+            tree.read_xml(text);
         }
         if tree.leaves.is_empty() && !text.is_empty() {
             tree.raw = Some(text.chars().take(RAW_CHARACTERS).collect());
@@ -78,6 +80,33 @@ impl ErrorTree {
         tree
     }
 
+    /// The error of an answer that has a code in its headers and no body.
+    pub fn of_code(code: &str) -> Self {
+        let mut tree = Self::default();
+        tree.push(code, "", None);
+        tree
+    }
+
+    /// Takes every occurrence of a secret out of the texts.
+    pub(super) fn redact(&mut self, secret: &str) {
+        if secret.is_empty() {
+            return;
+        }
+        // As it stands, and as it stands in JSON.
+        let quoted = Value::from(secret).to_string();
+        let forms = [quoted.trim_matches('"'), secret];
+        let leaves = self.leaves.iter_mut().flat_map(|leaf| {
+            [Some(&mut leaf.code), Some(&mut leaf.message), leaf.target.as_mut()].into_iter().flatten()
+        });
+        for text in leaves.chain(&mut self.raw).chain(&mut self.wrappers) {
+            for form in forms {
+                if text.contains(form) {
+                    *text = text.replace(form, "(redacted)");
+                }
+            }
+        }
+    }
+
     /// Whether a leaf or a wrapper has this code, whatever its case.
     pub fn has_code(&self, code: &str) -> bool {
         let leaves = self.leaves.iter().map(|leaf| leaf.code.as_str());
@@ -91,7 +120,11 @@ impl ErrorTree {
         }
         match value {
             Value::Array(items) => {
-                items.iter().fold(false, |found, item| self.read(item, depth + 1) || found)
+                let mut found = false;
+                for item in items {
+                    found |= self.read(item, depth + 1);
+                }
+                found
             }
             Value::Object(_) => self.read_object(value, depth),
             // An error that is JSON in a string, or a string alone where an error belongs.
@@ -183,6 +216,22 @@ impl ErrorTree {
             return false;
         }
         serde_json::from_str::<Value>(trimmed).is_ok_and(|inner| self.read(&inner, depth + 1))
+    }
+
+    /// Storage answers `<Error><Code>…</Code><Message>…</Message></Error>`
+    /// (<https://learn.microsoft.com/rest/api/storageservices/status-and-error-codes2>).
+    fn read_xml(&mut self, text: &str) {
+        let element = |name: &str| {
+            let rest = text.split_once(&format!("<{name}>"))?.1;
+            Some(rest.split_once(&format!("</{name}>"))?.0)
+        };
+        if let Some(code) = element("Code") {
+            // The message goes on with the request's id and time, which are told apart from it.
+            let message = element("Message").unwrap_or_default().lines().next().unwrap_or_default();
+            let detail = element("AuthenticationErrorDetail");
+            let message = detail.map_or_else(|| message.to_owned(), |detail| format!("{message} {detail}"));
+            self.push(code, &message, None);
+        }
     }
 
     /// Policy refusals carry the assignment's name here
