@@ -129,7 +129,7 @@ pub const AUDIT_COLUMNS: &[Column] = &[
         "mimecastEventId_s",
         Text,
         Computed::EventId("category"),
-        "`audit_` and the category without `_logs`.",
+        "`audit_` and the category without a `_logs` at its end; `audit_other` where there is no category.",
     ),
     computed("mimecastEventCategory_s", Text, Computed::Constant("audit"), "Always `audit`."),
     sent_or(
@@ -211,7 +211,11 @@ pub const HEALTH_COLUMNS: &[Column] = &[
     column("QuotaLimit", Long, "Mimecast quota, as its answer says."),
     column("QuotaRemaining", Long, "What was left of it at the end of the run."),
     column("DurationMs", Long, "Length of the run in milliseconds."),
-    column("UnknownShapes", Dynamic, "Number of eventInfo texts of unknown shape, by auditType."),
+    column(
+        "UnknownShapes",
+        Dynamic,
+        "For each auditType that is unknown or came with an eventInfo of unknown shape: how many, and one sample with its letters and digits masked.",
+    ),
     column("WorkerVersion", Text, "Version of the worker."),
     column("PackageHash", Text, "SHA-256 of the worker package."),
 ];

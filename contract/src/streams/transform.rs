@@ -22,7 +22,7 @@ pub enum Computed {
     /// True where another field, a time, was not sent.
     IsMissing(&'static str),
     /// The old connector's event id, made of the category: `audit_` and the category without a
-    /// `_logs` at its end; empty where there is no category.
+    /// `_logs` at its end; `audit_other` where there is no category.
     EventId(&'static str),
     /// The account code in an event key `CODE:number`; empty where the key has another form.
     AccountOf(&'static str),
@@ -37,7 +37,7 @@ impl Computed {
             Self::SameAs(field) => field.to_owned(),
             Self::IsMissing(field) => format!("isnull({field})"),
             Self::EventId(field) => format!(
-                "iif(isempty({field}), '', strcat('audit_', iif({field} endswith_cs '_logs', \
+                "iif(isempty({field}), 'audit_other', strcat('audit_', iif({field} endswith_cs '_logs', \
                  substring({field}, 0, strlen({field}) - 5), {field})))"
             ),
             Self::AccountOf(field) => format!("extract('^([A-Za-z0-9]+):[0-9]+$', 1, {field})"),
@@ -53,7 +53,7 @@ impl Computed {
             Self::SameAs(field) => sent.get(field).cloned().unwrap_or(Value::Null),
             Self::IsMissing(field) => Value::Bool(sent.get(field).is_none_or(Value::is_null)),
             Self::EventId(field) => match text(field) {
-                "" => Value::from(""),
+                "" => Value::from("audit_other"),
                 category => {
                     let category = category.strip_suffix("_logs").unwrap_or(category);
                     Value::from(format!("audit_{category}"))
@@ -176,7 +176,7 @@ mod tests {
             ("integrations_and_apis", "audit_integrations_and_apis"),
             // Only an ending is cut, unlike the old connector, which cut every `_logs` (W66).
             ("a_logs_b", "audit_a_logs_b"),
-            ("", ""),
+            ("", "audit_other"),
         ] {
             assert_eq!(row(json!({"category": category}))["mimecastEventId_s"], expected);
         }
