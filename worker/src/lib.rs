@@ -6,3 +6,4 @@ pub mod http;
 pub mod retry;
 
 pub mod poll;
+pub mod transform;

@@ -1,4 +1,5 @@
-//! The worker against the simulator.
+//! The worker's stages from outside, against the simulator where they call out.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation is a failed test")]
 
 mod poll;
+mod rows;
