@@ -1,7 +1,9 @@
 //! The project's chores: `cargo xtask <chore>`.
 //!
+//! * [`reference`]: the reference pages that come from the code.
 //! * [`test`]: the whole gate.
 
+mod reference;
 mod screen;
 mod test;
 mod workspace;
@@ -20,12 +22,15 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
+    /// Write the reference pages that come from the code
+    Reference,
     /// Run the whole gate: tools, format, audit, lints, documentation, tests
     Test(test::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
+        Chore::Reference => reference::write(),
         Chore::Test(arguments) => test::run(&arguments),
     };
     match done {

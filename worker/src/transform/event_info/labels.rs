@@ -4,7 +4,7 @@
 //! which may imitate labels. So they are read from the end back to the last date, and what stands
 //! before that date is no label (W63). A text without a date is read whole.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::scan::{Steps, trimmed};
 
