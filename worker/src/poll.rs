@@ -128,4 +128,6 @@ pub struct PageEnd {
     pub total_count: Option<u64>,
     /// How many elements this page held, malformed ones included.
     pub records: usize,
+    /// Mimecast's own time when it gave the page.
+    pub served_at: Option<OffsetDateTime>,
 }

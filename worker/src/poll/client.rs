@@ -29,9 +29,10 @@ const CATEGORIES_PATH: &str = "/api/audit/get-categories";
 /// The largest answer that is read whole, in bytes: errors, counts, categories.
 const ANSWER_LIMIT_BYTES: usize = 1024 * 1024;
 
-/// From this difference on, this machine's clock is named as a cause of refused signatures. Mimecast
-/// publishes no limit; five minutes is a common one, and clocks that are kept differ by seconds.
-const CLOCK_SKEW: time::Duration = time::Duration::minutes(5);
+/// From this difference on, this machine's clock is named as a cause of refused signatures, and
+/// windows that end in Mimecast's future are not read. Mimecast publishes no limit; five minutes is a
+/// common one, and clocks that are kept differ by seconds.
+pub(super) const CLOCK_SKEW: time::Duration = time::Duration::minutes(5);
 
 /// The client of one Mimecast account, shared by everything that reads from it.
 #[derive(Debug)]
@@ -398,6 +399,10 @@ pub(super) async fn bounded(
 
 /// Whether the answer's `Date` is far from this machine's time.
 fn clock_is_off(headers: &HeaderMap, now: OffsetDateTime) -> bool {
-    let date = headers.get(DATE).and_then(|date| OffsetDateTime::parse(date.to_str().ok()?, &Rfc2822).ok());
-    date.is_some_and(|date| (date - now).abs() > CLOCK_SKEW)
+    server_date(headers).is_some_and(|date| (date - now).abs() > CLOCK_SKEW)
+}
+
+/// The answer's `Date`.
+pub(super) fn server_date(headers: &HeaderMap) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(headers.get(DATE)?.to_str().ok()?, &Rfc2822).ok()
 }

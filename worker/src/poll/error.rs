@@ -84,7 +84,7 @@ pub enum PollErrorKind {
     TokenRefused,
     /// Client id and secret, or the four keys, were not accepted.
     CredentialsRefused,
-    /// The same, and the machine's clock is far from Mimecast's, which breaks signatures.
+    /// This machine's clock is far from Mimecast's, which breaks signatures and windows.
     ClockSkew,
     /// The API 1.0 application id or key is not known.
     ApplicationRefused,
@@ -219,7 +219,7 @@ impl PollErrorKind {
             Self::TokenRefused | Self::CredentialsRefused => {
                 "check client id and client secret (API 2.0) or the four keys (API 1.0) and that the application is active; the secret's value is needed, not its id; keys of a new API 1.0 application take 30 minutes to work"
             }
-            Self::ClockSkew => "set this machine's clock: signed calls are refused when it is wrong",
+            Self::ClockSkew => "set this machine's clock: while it is wrong, signed calls are refused and a window could end in a future whose events are still to come",
             Self::ApplicationRefused => "check the application id and the application key of API 1.0",
             Self::BindingExpired => {
                 "create new access and secret keys for the API 1.0 application, with an authentication profile whose cache never expires, and store them with `mimecast-sentinel rotate`; or move to API 2.0"
@@ -266,9 +266,7 @@ impl fmt::Display for PollErrorKind {
             Self::TokenExpired => "the token had expired",
             Self::TokenRefused => "Mimecast did not accept the token",
             Self::CredentialsRefused => "Mimecast did not accept the credentials",
-            Self::ClockSkew => {
-                "Mimecast did not accept the signature, and this machine's clock differs from Mimecast's by minutes"
-            }
+            Self::ClockSkew => "this machine's clock differs from Mimecast's by minutes",
             Self::ApplicationRefused => "Mimecast does not know the application",
             Self::BindingExpired => "the access key has expired",
             Self::ProductMissing => "the application lacks the product that serves audit events",

@@ -1,6 +1,6 @@
 //! One page of events, read while it arrives.
 
-use super::client::transport;
+use super::client::{server_date, transport};
 use super::envelope::{Meta, failures};
 use super::error::{self, Attempted, PollError, PollErrorKind};
 use super::scan::{Envelope, RecordChunk, ScanError, Scanner};
@@ -81,7 +81,17 @@ impl PageStream {
             };
             return Err(self.identified(error));
         }
-        Ok(PageEnd { next: meta.next, total_count: meta.total_count, records: self.envelope.elements })
+        Ok(PageEnd {
+            served_at: self.served_at(),
+            next: meta.next,
+            total_count: meta.total_count,
+            records: self.envelope.elements,
+        })
+    }
+
+    /// Mimecast's own time when it gave the page.
+    pub(super) fn served_at(&self) -> Option<time::OffsetDateTime> {
+        server_date(self.response.headers())
     }
 
     fn identified(&self, error: PollError) -> PollError {

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-use super::client::Mimecast;
+use time::OffsetDateTime;
+
+use super::client::{CLOCK_SKEW, Mimecast};
 use super::error::{Attempted, PollError, PollErrorKind};
 use super::page::PageStream;
 use super::scan::RecordChunk;
@@ -46,6 +48,9 @@ pub struct Finished {
     pub records: u64,
     /// How often the window was begun again.
     pub restarts: u32,
+    /// Mimecast's own time when it gave the first of these pages: see
+    /// [`super::window::closed_until`].
+    pub served_at: Option<OffsetDateTime>,
 }
 
 /// Why a window is read again from its first page.
@@ -135,7 +140,13 @@ impl<'a> Pages<'a> {
     /// Reads on; `None` when the page was opened or the next one is due.
     async fn read(&mut self) -> Result<Option<Step>, PollError> {
         let Some(stream) = &mut self.stream else {
-            self.stream = Some(self.mimecast.open_page(&self.request, self.deadline).await?);
+            let stream = self.mimecast.open_page(&self.request, self.deadline).await?;
+            // A list that begins in the future grows at its head while it is read.
+            let ahead = stream.served_at().is_some_and(|at| self.request.window.end > at + CLOCK_SKEW);
+            if ahead && self.request.token.is_none() {
+                return Err(PollError::new(Attempted::ReadPage, PollErrorKind::ClockSkew));
+            }
+            self.stream = Some(stream);
             return Ok(None);
         };
         if let Some(chunk) = stream.next().await? {
@@ -146,6 +157,7 @@ impl<'a> Pages<'a> {
         self.failures = 0;
         self.so_far.records += end.records as u64;
         self.so_far.total_count = end.total_count.or(self.so_far.total_count);
+        self.so_far.served_at = self.so_far.served_at.or(end.served_at);
         let done = |resume| PageDone { resume, total_count: end.total_count, records: end.records };
         let Some(next) = end.next.filter(|_| end.records > 0) else {
             self.finished = Some(self.so_far);

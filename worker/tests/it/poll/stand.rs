@@ -1,6 +1,6 @@
 //! A simulated Mimecast with a client of ours for it, on a clock that only waits move.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use contract::secret::Secret;
@@ -13,7 +13,46 @@ use url::Url;
 use worker::poll::{
     Credentials, Finished, Keys, Login, Mimecast, Pacing, PageToken, Pages, PollError, Step, Window,
 };
-use worker::world::{Deadline, ManualClock, World};
+use worker::world::{Clock, Deadline, Wait, World};
+
+/// The simulator's clock as the worker's: a wait is over at once and moves it.
+#[derive(Debug)]
+pub(super) struct SharedClock {
+    simulated: simulator::clock::Clock,
+    waited: Mutex<Duration>,
+}
+
+impl SharedClock {
+    /// Time passes on both sides.
+    pub(super) fn advance(&self, by: Duration) {
+        self.simulated.advance(by);
+        *self.waited.lock().expect("no test panics while it holds this") += by;
+    }
+
+    /// How long the worker has waited, and tests have let pass.
+    pub(super) fn waited(&self) -> Duration {
+        *self.waited.lock().expect("no test panics while it holds this")
+    }
+}
+
+impl Clock for SharedClock {
+    fn now(&self) -> OffsetDateTime {
+        self.simulated.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.waited()
+    }
+
+    fn sleep(&self, duration: Duration) -> Wait {
+        self.advance(duration);
+        Box::pin(tokio::task::yield_now())
+    }
+
+    fn alarm(&self, duration: Duration) -> Wait {
+        self.sleep(duration)
+    }
+}
 
 /// All that a test of reading needs.
 pub(super) struct Stand {
@@ -21,7 +60,7 @@ pub(super) struct Stand {
     pub(super) simulated: Simulated,
     pub(super) url: Url,
     pub(super) http: reqwest::Client,
-    pub(super) clock: Arc<ManualClock>,
+    pub(super) clock: Arc<SharedClock>,
     pub(super) world: World,
     _directory: tempfile::TempDir,
 }
@@ -50,7 +89,7 @@ impl Stand {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client");
-        let clock = ManualClock::at(ground.clock.now());
+        let clock = Arc::new(SharedClock { simulated: ground.clock.clone(), waited: Mutex::default() });
         let world = World::of(clock.clone(), [].into());
         Self { ground, simulated, url, http, clock, world, _directory: directory }
     }
@@ -129,7 +168,6 @@ impl Drop for Stand {
 #[derive(Debug, Default)]
 pub(super) struct Read {
     pub(super) ids: Vec<String>,
-    pub(super) times: Vec<OffsetDateTime>,
     pub(super) malformed: usize,
     pub(super) pages: usize,
     pub(super) restarts: usize,
