@@ -144,7 +144,6 @@ impl Mimecast {
     pub async fn categories(&self, deadline: Deadline) -> Result<Vec<String>, PollError> {
         #[derive(serde::Deserialize)]
         struct Item {
-            #[serde(default)]
             categories: Vec<Category>,
         }
         #[derive(serde::Deserialize)]

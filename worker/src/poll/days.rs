@@ -47,8 +47,7 @@ pub fn due_days(
     now: OffsetDateTime,
 ) -> impl Iterator<Item = Date> {
     let oldest = collected_from.max(now - super::window::RETENTION);
-    let first =
-        if oldest.time() == Time::MIDNIGHT { Some(oldest.date()) } else { oldest.date().next_day() };
+    let first = if oldest.time() == Time::MIDNIGHT { Some(oldest.date()) } else { oldest.date().next_day() };
     std::iter::successors(first, |day| day.next_day())
         .take_while(move |day| day_window(*day).end + Duration::from_secs(1) + overlap <= closed_until)
 }
@@ -90,13 +89,19 @@ mod tests {
         let due = |from, closed, now| due_days(from, closed, overlap, now).collect::<Vec<_>>();
         let now = datetime!(2026-11-25 10:00 UTC);
         let from = datetime!(2026-11-20 10:00 UTC);
-        assert_eq!(due(from, datetime!(2026-11-23 00:15 UTC), now), [date!(2026 - 11 - 21), date!(2026 - 11 - 22)]);
+        assert_eq!(
+            due(from, datetime!(2026-11-23 00:15 UTC), now),
+            [date!(2026 - 11 - 21), date!(2026 - 11 - 22)]
+        );
         assert_eq!(due(from, datetime!(2026-11-23 00:14:59 UTC), now), [date!(2026 - 11 - 21)]);
         assert_eq!(due(from, datetime!(2026-11-20 23:00 UTC), now), []);
         let midnight = datetime!(2026-11-21 00:00 UTC);
         assert_eq!(due(midnight, datetime!(2026-11-22 01:00 UTC), now), [date!(2026 - 11 - 21)]);
         // What has aged out cannot be counted any more.
-        assert_eq!(due(from, datetime!(2026-11-23 01:00 UTC), datetime!(2027-01-20 12:00 UTC)), [date!(2026 - 11 - 22)]);
+        assert_eq!(
+            due(from, datetime!(2026-11-23 01:00 UTC), datetime!(2027-01-20 12:00 UTC)),
+            [date!(2026 - 11 - 22)]
+        );
     }
 
     #[test]

@@ -219,7 +219,9 @@ impl PollErrorKind {
             Self::TokenRefused | Self::CredentialsRefused => {
                 "check client id and client secret (API 2.0) or the four keys (API 1.0) and that the application is active; the secret's value is needed, not its id; keys of a new API 1.0 application take 30 minutes to work"
             }
-            Self::ClockSkew => "set this machine's clock: while it is wrong, signed calls are refused and a window could end in a future whose events are still to come",
+            Self::ClockSkew => {
+                "set this machine's clock: while it is wrong, signed calls are refused and a window could end in a future whose events are still to come"
+            }
             Self::ApplicationRefused => "check the application id and the application key of API 1.0",
             Self::BindingExpired => {
                 "create new access and secret keys for the API 1.0 application, with an authentication profile whose cache never expires, and store them with `mimecast-sentinel rotate`; or move to API 2.0"

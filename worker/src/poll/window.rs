@@ -199,8 +199,8 @@ mod tests {
     use time::macros::datetime;
 
     use super::{
-        Choice, Chosen, CollectSettings, Gap, OPEN_LIMIT_EVENTS, RETENTION, WindowState, choose, closed_until,
-        halved, learned_slice, narrowed, slices,
+        Choice, Chosen, CollectSettings, Gap, OPEN_LIMIT_EVENTS, RETENTION, WindowState, choose,
+        closed_until, halved, learned_slice, narrowed, slices,
     };
     use crate::poll::Window;
 

@@ -1,4 +1,6 @@
 //! Reading Mimecast, against the simulator's.
 
 mod access;
+mod requests;
+mod responses;
 mod stand;
