@@ -11,11 +11,13 @@
 //! * [`state`]: what the simulated Azure holds, and who may do what.
 //! * [`entra`]: sign-in and managed identities.
 //! * [`data`]: the data planes that stand beside it.
+//! * [`arm`]: Azure Resource Manager.
 //! * [`blob`], [`queue`]: Azure Storage in this process.
 //! * [`ingestion`], [`rows`], [`query`]: rows taken in, kept and found again.
 //! * [`mimecast`]: Mimecast's API, both generations.
 //! * [`simulator`]: all of it started.
 
+pub mod arm;
 pub mod blob;
 pub mod clock;
 pub mod data;

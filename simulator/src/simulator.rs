@@ -10,6 +10,7 @@ use contract::secret::Secret;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::arm;
 use crate::clock::Clock;
 use crate::data::DataPlane;
 use crate::entra;
@@ -21,6 +22,13 @@ use crate::state::role::OWNER;
 use crate::state::{Endpoints, State};
 use crate::tls::Certificates;
 use crate::{blob, ingestion, mimecast, query, queue};
+
+/// Group of the workspace that is there from the start.
+pub const WORKSPACE_GROUP: &str = "rg-security";
+/// Name of that workspace.
+pub const WORKSPACE: &str = "law-security";
+/// Its region.
+pub const REGION: &str = "westeurope";
 
 /// How to start.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +59,7 @@ pub struct Simulator {
     mimecast: Mimecast,
     person: Person,
     subscription_id: String,
+    workspace_id: String,
     directory: TempDir,
 }
 
@@ -68,7 +77,7 @@ impl Simulator {
         let mimecast = Mimecast::new(ground.clock.clone());
 
         let endpoints = Endpoints {
-            resource_manager: ground.listen("arm", Router::new()).await?,
+            resource_manager: ground.listen("arm", arm::router(state.clone())).await?,
             entra: ground.listen("entra", entra::router(state.clone())).await?,
             identity: ground.listen("identity", entra::identity_router(state.clone())).await?,
             ingestion: ground.listen("ingestion", ingestion::router(data.clone())).await?,
@@ -80,6 +89,10 @@ impl Simulator {
         state.set_endpoints(endpoints);
 
         let subscription_id = Uuid::new_v4().to_string();
+        state.add_subscription(&subscription_id, "Security Operations");
+        let group = state.add_group(&subscription_id, WORKSPACE_GROUP, REGION);
+        let workspace_id = state.add_workspace(&group, WORKSPACE, REGION);
+        state.onboard_sentinel(&workspace_id);
         let (principal, client_secret) = state.add_application("installer");
         state.give_role(&principal.object_id, &format!("/subscriptions/{subscription_id}"), OWNER);
         let person = Person {
@@ -88,7 +101,7 @@ impl Simulator {
             object_id: principal.object_id,
             client_secret,
         };
-        Ok(Self { ground, state, data, mimecast, person, subscription_id, directory })
+        Ok(Self { ground, state, data, mimecast, person, subscription_id, workspace_id, directory })
     }
 
     /// The endpoints as a custom cloud. The audiences are the public cloud's.
@@ -124,6 +137,11 @@ impl Simulator {
     /// The subscription.
     pub fn subscription_id(&self) -> &str {
         &self.subscription_id
+    }
+
+    /// ARM id of the workspace that is there from the start, with Sentinel on.
+    pub fn workspace_id(&self) -> &str {
+        &self.workspace_id
     }
 
     /// What the services hold.

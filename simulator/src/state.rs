@@ -3,8 +3,11 @@
 //! * [`principal`]: people, applications with secrets, managed identities.
 //! * [`role`]: role definitions, assignments, and whether somebody may do something.
 //! * [`resource`]: resources by id.
+//! * [`subscription`]: subscriptions and their registered providers.
+//! * [`secret`]: the secrets of vaults, deleted ones too.
+//! * [`site`]: settings of sites and their Key Vault references.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -15,16 +18,24 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use url::Url;
 
+use crate::arm::operation::Operation;
+use crate::arm::policy::DenyPolicy;
 use crate::clock::Clock;
 use crate::server::Ground;
 
 pub mod principal;
 pub mod resource;
 pub mod role;
+pub mod secret;
+pub mod site;
+pub mod subscription;
 
 use principal::Principal;
 use resource::{Resource, key};
 use role::{Assignment, RoleDefinition};
+use secret::{DeletedVault, VaultSecrets};
+use site::Reference;
+use subscription::Subscription;
 
 /// The root URLs of the simulated services. Each ends in a slash.
 #[derive(Debug, Clone)]
@@ -117,6 +128,28 @@ pub(crate) struct Data {
     pub(crate) principals: BTreeMap<String, Principal>,
     pub(crate) role_definitions: BTreeMap<String, RoleDefinition>,
     pub(crate) assignments: BTreeMap<String, Assignment>,
+    pub(crate) subscriptions: BTreeMap<String, Subscription>,
+    pub(crate) operations: HashMap<String, Operation>,
+    pub(crate) policies: Vec<DenyPolicy>,
+    /// Addresses by kind and lower-case id. They stay when the resource goes: its name is kept for it.
+    pub(crate) addresses: HashMap<(AddressKind, String), Url>,
+    /// Secrets by lower-case id of their vault. They stay while the vault is soft-deleted.
+    pub(crate) secrets: BTreeMap<String, VaultSecrets>,
+    /// Soft-deleted vaults by lower-case name.
+    pub(crate) deleted_vaults: BTreeMap<String, DeletedVault>,
+    /// When Sentinel rules were deleted, by lower-case id.
+    pub(crate) deleted_rules: HashMap<String, OffsetDateTime>,
+    /// Names that are taken by others in the world, lower case.
+    pub(crate) taken_names: HashSet<String>,
+    /// Regions without Flex Consumption, and regions without quota for any plan.
+    pub(crate) no_flex_regions: HashSet<String>,
+    pub(crate) no_quota_regions: HashSet<String>,
+    /// Key Vault references by lower-case site id and setting.
+    pub(crate) references: HashMap<String, BTreeMap<String, Reference>>,
+    /// Functions that a site's package holds, by lower-case site id.
+    pub(crate) functions: HashMap<String, Vec<Value>>,
+    /// Master keys by lower-case site id.
+    pub(crate) master_keys: HashMap<String, String>,
     /// Lower-case site id by the value of `X-IDENTITY-HEADER` that was given to its worker.
     pub(crate) identity_headers: HashMap<String, String>,
 }
@@ -165,11 +198,15 @@ impl State {
         self.shared.makers.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, maker);
     }
 
-    /// Opens an address for a resource, journalled as `vault`, `site` or `scm`.
+    /// The address of a resource, opened where it has none yet; journalled as `vault`, `site` or `scm`.
     ///
     /// # Errors
     /// When no port can be bound.
     pub(crate) async fn open(&self, kind: AddressKind, resource_id: &str) -> io::Result<Url> {
+        let known = (kind, key(resource_id));
+        if let Some(url) = self.lock().addresses.get(&known) {
+            return Ok(url.clone());
+        }
         let maker = self.shared.makers.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned();
         let router = maker.map_or_else(Router::new, |maker| maker(self.clone(), resource_id));
         let service = match kind {
@@ -177,7 +214,9 @@ impl State {
             AddressKind::Site => "site",
             AddressKind::Scm => "scm",
         };
-        self.shared.ground.listen(service, router).await
+        let url = self.shared.ground.listen(service, router).await?;
+        self.lock().addresses.insert(known, url.clone());
+        Ok(url)
     }
 
     /// The listeners, the journal and the faults.
@@ -231,6 +270,21 @@ impl State {
             .filter(|resource| resource.resource_type.eq_ignore_ascii_case(resource_type))
             .map(|resource| resource.body.clone())
             .collect()
+    }
+
+    /// Marks names as taken by somebody else in the world: storage accounts, vaults, sites.
+    pub fn take_name(&self, name: &str) {
+        self.lock().taken_names.insert(name.to_ascii_lowercase());
+    }
+
+    /// Takes Flex Consumption away from a region.
+    pub fn remove_flex(&self, region: &str) {
+        self.lock().no_flex_regions.insert(region.to_owned());
+    }
+
+    /// Takes away the subscription's quota for plans in a region.
+    pub fn remove_quota(&self, region: &str) {
+        self.lock().no_quota_regions.insert(region.to_owned());
     }
 
     /// What a resource has beside its body: values that can be written and not read, such as a

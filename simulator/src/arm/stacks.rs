@@ -1,0 +1,82 @@
+//! What App Service offers in which region: stacks for Functions, and regions of a plan.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::check::{REGIONS, region};
+use super::error::ArmError;
+use super::kind::Call;
+use super::reply::Reply;
+
+/// API versions of `functionAppStacks`.
+pub(crate) const VERSIONS: &[&str] = &["2020-10-01", "2022-03-01", "2023-12-01", "2024-04-01", "2024-11-01"];
+
+/// `functionAppStacks`: the call of Core Tools, with the plans that each stack runs on.
+pub(crate) fn stacks(call: &mut Call<'_>, query: &HashMap<String, String>) -> Result<Reply, ArmError> {
+    let wanted = query.get("stack").map_or("custom", String::as_str);
+    if call.method != "GET" {
+        return Err(call.unknown());
+    }
+    if !wanted.eq_ignore_ascii_case("custom") {
+        return Ok(Reply::list(Vec::new()));
+    }
+    let place = call.address.pairs.first().map(|(_, name)| region(name)).unwrap_or_default();
+    let flex = !call.data.no_flex_regions.contains(&place);
+    let memory = |size: u32, default: bool| json!({"size": size, "isDefault": default});
+    let sku = json!({
+        "skuCode": "FC1",
+        "instanceMemoryMB": [memory(512, false), memory(2048, true), memory(4096, false)],
+        "maximumInstanceCount": {"lowestMaximumInstanceCount": 1, "highestMaximumInstanceCount": 1000,
+                                 "defaultValue": 100},
+        "functionAppConfigProperties": {"runtime": {"name": "custom", "version": "1.0"}},
+    });
+    let runtime = json!({
+        "runtimeVersion": "",
+        "isDefault": true,
+        "isHidden": false,
+        "isDeprecated": false,
+        "appInsightsSettings": {"isSupported": true},
+        "appSettingsDictionary": {"FUNCTIONS_WORKER_RUNTIME": "custom"},
+        "siteConfigPropertiesDictionary": {"use32BitWorkerProcess": false, "linuxFxVersion": ""},
+        "supportedFunctionsExtensionVersions": ["~4"],
+        "Sku": if flex { json!([sku]) } else { Value::Null },
+    });
+    Ok(Reply::list(vec![json!({
+        "id": null,
+        "name": "custom",
+        "type": "Microsoft.Web/functionAppStacks?stackOsType=All",
+        "properties": {
+            "displayText": "Custom Handler",
+            "value": "custom",
+            "preferredOs": "linux",
+            "majorVersions": [{
+                "displayText": "Custom Handler",
+                "value": "custom",
+                "minorVersions": [{
+                    "displayText": "Custom Handler",
+                    "value": "custom",
+                    "stackSettings": {"linuxRuntimeSettings": runtime},
+                }],
+            }],
+        },
+    })]))
+}
+
+/// `geoRegions`: every region, or those of a plan's tier with `sku=`.
+pub(crate) fn regions(call: &mut Call<'_>, query: &HashMap<String, String>) -> Result<Reply, ArmError> {
+    call.need("Microsoft.Web/geoRegions/Read")?;
+    let flex = query.get("sku").is_some_and(|sku| sku.eq_ignore_ascii_case("FlexConsumption"));
+    let open = REGIONS.iter().filter(|(name, _)| !flex || !call.data.no_flex_regions.contains(*name));
+    let subscription = call.address.subscription.as_deref().unwrap_or_default();
+    let value = open.map(|(_, title)| {
+        json!({
+            "id": format!("/subscriptions/{subscription}/providers/Microsoft.Web/geoRegions/{title}"),
+            "name": title,
+            "type": "Microsoft.Web/geoRegions",
+            "properties": {"name": title, "description": null, "displayName": title,
+                           "orgDomain": "PUBLIC;FUNCTIONS;DYNAMIC;LINUX"},
+        })
+    });
+    Ok(Reply::list(value.collect()))
+}
