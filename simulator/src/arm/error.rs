@@ -57,11 +57,6 @@ impl ArmError {
         self
     }
 
-    pub(crate) fn detail(mut self, detail: Self) -> Self {
-        self.details.push(detail);
-        self
-    }
-
     pub(crate) fn web(mut self) -> Self {
         self.shape = Shape::Web;
         self

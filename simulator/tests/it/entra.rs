@@ -6,16 +6,12 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use reqwest::{Certificate, Client};
 use serde_json::{Value, json};
 use simulator::entra::{Audience, Denied, caller};
 use simulator::state::principal::FederatedCredential;
 use simulator::{Options, Simulator};
 
-fn client(simulator: &Simulator) -> Client {
-    let pem = std::fs::read(simulator.ca_file()).unwrap();
-    Client::builder().tls_certs_only([Certificate::from_pem(&pem).unwrap()]).build().unwrap()
-}
+use crate::support::client;
 
 async fn token(simulator: &Simulator, changes: &[(&str, &str)]) -> (u16, Value) {
     let person = simulator.person();
