@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use axum::Router;
 use contract::cloud::CloudProfile;
 use contract::secret::Secret;
 use tempfile::TempDir;
