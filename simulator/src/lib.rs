@@ -12,6 +12,7 @@
 //! * [`entra`]: sign-in and managed identities.
 //! * [`data`]: the data planes that stand beside it.
 //! * [`arm`]: Azure Resource Manager.
+//! * [`vault`]: Key Vault's data plane.
 //! * [`blob`], [`queue`]: Azure Storage in this process.
 //! * [`ingestion`], [`rows`], [`query`]: rows taken in, kept and found again.
 //! * [`mimecast`]: Mimecast's API, both generations.
@@ -34,5 +35,6 @@ pub mod simulator;
 pub mod state;
 mod storage;
 pub mod tls;
+pub mod vault;
 
 pub use simulator::{Options, Simulator};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use contract::cloud::CloudProfile;
 use contract::secret::Secret;
@@ -18,9 +19,9 @@ use crate::journal::{Detail, Journal};
 use crate::mimecast::Mimecast;
 use crate::server::Ground;
 use crate::state::role::OWNER;
-use crate::state::{Endpoints, State};
+use crate::state::{AddressKind, Endpoints, State};
 use crate::tls::Certificates;
-use crate::{blob, ingestion, mimecast, query, queue};
+use crate::{blob, ingestion, mimecast, query, queue, vault};
 
 /// Group of the workspace that is there from the start.
 pub const WORKSPACE_GROUP: &str = "rg-security";
@@ -86,6 +87,7 @@ impl Simulator {
             mimecast: ground.listen(mimecast::SERVICE, mimecast.router()).await?,
         };
         state.set_endpoints(endpoints);
+        state.serve(AddressKind::Vault, Arc::new(vault::router));
 
         let subscription_id = Uuid::new_v4().to_string();
         state.add_subscription(&subscription_id, "Security Operations");

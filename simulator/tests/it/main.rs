@@ -4,4 +4,7 @@
 
 mod arm;
 mod entra;
+mod roles;
 mod support;
+mod vault;
+mod workspace;
