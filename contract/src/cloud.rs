@@ -105,7 +105,8 @@ impl CloudProfile {
             }
     }
 
-    fn public() -> Self {
+    /// The public cloud.
+    pub fn public() -> Self {
         Self::named(
             "public",
             ["https://management.azure.com", "https://login.microsoftonline.com", "https://portal.azure.com"],

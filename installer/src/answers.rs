@@ -1,0 +1,15 @@
+//! Answers: flags, environment, YAML and prompts in; an [`Intent`] out.
+//!
+//! All sources fill one [`Given`]; one conversion makes the [`Intent`], or reports every problem at
+//! once. A secret is named here by where it is kept; its value is read only for the one call that
+//! sends it.
+
+pub mod given;
+pub mod intent;
+pub mod keys;
+pub mod secret;
+pub mod yaml;
+
+pub use given::{Answer, Given, Origin, Problem, Value};
+pub use intent::Intent;
+pub use secret::{SecretSource, Secrets};

@@ -1,0 +1,936 @@
+//! What the answers mean: complete and valid, or every problem at once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use contract::cloud::{CloudProfile, HostKind};
+use contract::settings::{KEY_VAULT_REFERENCE_PREFIX, MIMECAST_SENTINEL_CLOUD};
+use url::Url;
+
+use super::given::{Given, Origin, Problem, Value};
+use super::keys;
+use super::secret::{SecretSource, VaultSecret};
+use crate::world::World;
+
+/// Tag names that begin so are the installation's own.
+const OWN_TAG_PREFIX: &str = "mimecast-sentinel-";
+/// Azure takes 50 tags on a resource; four are ours
+/// (<https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources>).
+const TAG_LIMIT: usize = 46;
+/// Storage accounts take 128 characters in a tag's name, everything takes 256 in its value (same page).
+const TAG_NAME_LIMIT: usize = 128;
+const TAG_VALUE_LIMIT: usize = 256;
+/// Mimecast keeps 60 days open to its API (design 5.2).
+const HISTORY_LIMIT_SECS: u64 = 60 * 24 * 3600;
+
+/// Who gives the roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoleAssignments {
+    /// This installer.
+    Installer,
+    /// An administrator, by printed commands.
+    External,
+}
+
+/// The workspace, as it was named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkspaceAnswer {
+    /// By resource id.
+    ResourceId(String),
+    /// By the workspace's own id, to be looked up.
+    WorkspaceId(String),
+}
+
+/// Generation of the Mimecast API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MimecastApi {
+    /// OAuth client credentials.
+    Two,
+    /// Signed calls.
+    One,
+}
+
+impl MimecastApi {
+    /// As the setting has it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Two => "2.0",
+            Self::One => "1.0",
+        }
+    }
+}
+
+/// One Mimecast account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its short name; empty where there is one only.
+    pub key: String,
+    /// Generation of its API.
+    pub api: MimecastApi,
+    /// Address of its API, or a Key Vault reference to it.
+    pub base_url: String,
+    /// Where its credentials are kept, by the word of the key (`client_id`).
+    pub secrets: BTreeMap<&'static str, SecretSource>,
+    /// Path of its keys in the answers: `mimecast`, or `accounts.0`.
+    pub path: String,
+}
+
+/// How the worker signs in to deliver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// The managed identity.
+    Managed,
+    /// An app registration.
+    AppRegistration {
+        /// Its client id.
+        client_id: SecretSource,
+        /// Its client secret.
+        client_secret: SecretSource,
+        /// Its tenant.
+        tenant_id: String,
+    },
+}
+
+/// How events are collected. Durations are the texts of the worker's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collect {
+    /// Six-field NCRONTAB schedule.
+    pub schedule: String,
+    /// How far back the first run reaches.
+    pub first_run: String,
+    /// How long events may take to appear.
+    pub settle: String,
+    /// How far each run reaches back.
+    pub overlap: String,
+    /// Category codes, all when empty.
+    pub categories: Vec<String>,
+}
+
+/// The plan of the Function App.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hosting {
+    /// Flex Consumption with this much memory.
+    FlexConsumption {
+        /// Memory of an instance.
+        memory_mb: u32,
+    },
+    /// Dedicated B1, always on.
+    Dedicated,
+}
+
+/// What to do with a soft-deleted vault of the installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDeletedVault {
+    /// Recover it.
+    Recover,
+    /// Purge it and make a new one.
+    Purge,
+    /// Leave it and take a new name.
+    NewName,
+}
+
+/// Which analytics rules to add.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rules {
+    /// The recommended ones.
+    Recommended,
+    /// All of them.
+    All,
+    /// None.
+    Off,
+}
+
+/// Sentinel content to add.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Content {
+    /// The connector's page.
+    pub connector_page: bool,
+    /// The workbook.
+    pub workbook: bool,
+    /// Analytics rules.
+    pub rules: Rules,
+    /// Hunting queries.
+    pub hunting: bool,
+    /// Parsers for ASIM.
+    pub asim: bool,
+}
+
+/// The complete and valid answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// Name of the installation.
+    pub name: String,
+    /// The cloud's endpoints.
+    pub cloud: CloudProfile,
+    /// Tenant to sign in to.
+    pub tenant_id: Option<String>,
+    /// Subscription of the resources.
+    pub subscription_id: String,
+    /// Their resource group.
+    pub resource_group: String,
+    /// Whether to make the group when it is absent.
+    pub create_resource_group: bool,
+    /// Their region; the workspace's without it.
+    pub location: Option<String>,
+    /// Tags beside ours.
+    pub tags: BTreeMap<String, String>,
+    /// Who may write the secrets later.
+    pub operator_object_id: Option<String>,
+    /// Who gives the roles.
+    pub role_assignments: RoleAssignments,
+    /// The workspace.
+    pub workspace: WorkspaceAnswer,
+    /// Whether a classic table is migrated.
+    pub migrate_classic_table: bool,
+    /// Days open to queries, where asked for.
+    pub retention_days: Option<u32>,
+    /// Days kept at all, where asked for.
+    pub total_retention_days: Option<u32>,
+    /// The Mimecast accounts, at least one.
+    pub accounts: Vec<Account>,
+    /// How the worker delivers.
+    pub delivery: Delivery,
+    /// How events are collected.
+    pub collect: Collect,
+    /// The Function App's plan.
+    pub hosting: Hosting,
+    /// Region of Application Insights.
+    pub app_insights_location: Option<String>,
+    /// Its workspace.
+    pub app_insights_workspace_id: Option<String>,
+    /// A soft-deleted vault.
+    pub on_deleted_vault: OnDeletedVault,
+    /// Whether the vault may never be purged early.
+    pub purge_protection: bool,
+    /// Sentinel content.
+    pub content: Content,
+    /// The answers as compact JSON, to be recorded in the app's settings. No secret is in it.
+    pub recorded: String,
+}
+
+impl Intent {
+    /// Every place of a secret, with the path of its key.
+    pub fn secret_sources(&self) -> Vec<(String, &SecretSource)> {
+        let mut sources: Vec<(String, &SecretSource)> = self
+            .accounts
+            .iter()
+            .flat_map(|account| {
+                account.secrets.iter().map(|(word, source)| (format!("{}.{word}", account.path), source))
+            })
+            .collect();
+        if let Delivery::AppRegistration { client_id, client_secret, .. } = &self.delivery {
+            sources.push(("delivery.app_registration.client_id".to_owned(), client_id));
+            sources.push(("delivery.app_registration.client_secret".to_owned(), client_secret));
+        }
+        sources
+    }
+
+    /// The meaning of what was given.
+    ///
+    /// # Errors
+    /// Every problem: what is missing, and what cannot be.
+    pub fn of(given: &Given, world: &World) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader { given, problems: Vec::new() };
+        let cloud = reader.cloud(world);
+        let name = reader.name();
+        let subscription_id = reader.required("azure.subscription_id");
+        let resource_group = reader.resource_group();
+        let workspace = reader.workspace();
+        let accounts = reader.accounts(&cloud);
+        let delivery = reader.delivery(&cloud);
+        let collect = reader.collect();
+        let (retention_days, total_retention_days) = reader.retention();
+        let tags = reader.tags();
+        let app_insights_workspace_id = reader.text("monitoring.app_insights_workspace_id");
+        if let Some(id) = &app_insights_workspace_id {
+            reader.workspace_id_shape("monitoring.app_insights_workspace_id", id);
+        }
+        let intent = Self {
+            name,
+            tenant_id: reader.text("azure.tenant_id"),
+            subscription_id,
+            resource_group,
+            create_resource_group: reader.flag("azure.create_resource_group"),
+            location: reader.text("azure.location").map(|location| normal_location(&location)),
+            tags,
+            operator_object_id: reader.text("azure.operator_object_id"),
+            role_assignments: match reader.choice("azure.role_assignments").as_str() {
+                "external" => RoleAssignments::External,
+                _ => RoleAssignments::Installer,
+            },
+            workspace,
+            migrate_classic_table: reader.choice("table.on_classic") == "migrate",
+            retention_days,
+            total_retention_days,
+            accounts,
+            delivery,
+            collect,
+            hosting: match reader.choice("hosting.plan").as_str() {
+                "dedicated" => Hosting::Dedicated,
+                _ => Hosting::FlexConsumption {
+                    memory_mb: reader.choice("hosting.memory_mb").parse().unwrap_or(512),
+                },
+            },
+            app_insights_location: reader
+                .text("monitoring.app_insights_location")
+                .map(|location| normal_location(&location)),
+            app_insights_workspace_id,
+            on_deleted_vault: match reader.choice("vault.on_deleted").as_str() {
+                "purge" => OnDeletedVault::Purge,
+                "new-name" => OnDeletedVault::NewName,
+                _ => OnDeletedVault::Recover,
+            },
+            purge_protection: reader.flag("vault.purge_protection"),
+            content: Content {
+                connector_page: reader.flag("content.connector_page"),
+                workbook: reader.flag("content.workbook"),
+                rules: match reader.choice("content.rules").as_str() {
+                    "all" => Rules::All,
+                    "off" => Rules::Off,
+                    _ => Rules::Recommended,
+                },
+                hunting: reader.flag("content.hunting"),
+                asim: reader.flag("content.asim"),
+            },
+            cloud,
+            recorded: given.to_json().to_string(),
+        };
+        reader.no_markers();
+        if reader.problems.is_empty() { Ok(intent) } else { Err(reader.problems) }
+    }
+}
+
+/// The cloud that was given: by name, by its endpoints as JSON, or by a file of them; else the one
+/// of `MIMECAST_SENTINEL_CLOUD`, else the public one.
+///
+/// # Errors
+/// What is wrong with it, for the person who gave it.
+pub fn cloud(given: &Given, world: &World) -> Result<CloudProfile, String> {
+    let text = match given.answer("azure.cloud").map(|answer| &answer.value) {
+        Some(Value::Text(text)) => text.as_str(),
+        _ => world.variable(MIMECAST_SENTINEL_CLOUD).unwrap_or("public"),
+    };
+    let named = matches!(text, "public" | "us-government" | "china") || text.starts_with('{');
+    let profile = if named {
+        text.to_owned()
+    } else {
+        let read = world.read_text(Path::new(text)).map_err(|error| {
+            format!("`{text}` is no known cloud (public, us-government, china) and cannot be read as a file: {error}")
+        })?;
+        if !read.trim_start().starts_with('{') {
+            return Err(format!("the file `{text}` is not a JSON object of endpoints"));
+        }
+        read
+    };
+    CloudProfile::parse(&profile).map_err(|error| match std::error::Error::source(&error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    })
+}
+
+/// A region as ids have it: `West Europe` is `westeurope`.
+pub fn normal_location(location: &str) -> String {
+    location.chars().filter(|each| !each.is_whitespace()).collect::<String>().to_ascii_lowercase()
+}
+
+/// Seconds of a text such as `90s`, `15m`, `2h` or `7d`.
+pub fn duration_secs(text: &str) -> Option<u64> {
+    let unit = match text.chars().last()? {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 24 * 3600,
+        _ => return None,
+    };
+    let digits = &text[..text.len() - 1];
+    if digits.is_empty() || !digits.chars().all(|each| each.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+/// The six-field NCRONTAB schedule of a period: minutes that divide an hour, or whole hours that
+/// divide a day. Any other period would not be even around the hour's or the day's end.
+fn schedule(period_secs: u64) -> Option<String> {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 3600;
+    const DAY: u64 = 24 * HOUR;
+    match period_secs {
+        MINUTE => Some("0 * * * * *".to_owned()),
+        HOUR => Some("0 0 * * * *".to_owned()),
+        DAY => Some("0 0 0 * * *".to_owned()),
+        secs if secs > MINUTE && secs < HOUR && secs % MINUTE == 0 && HOUR % secs == 0 => {
+            Some(format!("0 */{} * * * *", secs / MINUTE))
+        }
+        secs if secs > HOUR && secs < DAY && secs % HOUR == 0 && DAY % secs == 0 => {
+            Some(format!("0 0 */{} * * *", secs / HOUR))
+        }
+        _ => None,
+    }
+}
+
+struct Reader<'a> {
+    given: &'a Given,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn problem(&mut self, path: &str, message: impl Into<String>) {
+        let origin = self.given.answer(path).map_or(Origin::Missing, |answer| answer.origin.clone());
+        self.problems.push(Problem { origin, key: Some(path.to_owned()), message: message.into() });
+    }
+
+    /// The text that was given, or the key's default.
+    fn text(&self, path: &str) -> Option<String> {
+        match self.given.answer(path).map(|answer| &answer.value) {
+            Some(Value::Text(text)) => Some(text.clone()),
+            _ => keys::resolve(path).and_then(|key| key.default).map(str::to_owned),
+        }
+    }
+
+    fn required(&mut self, path: &str) -> String {
+        self.text(path).unwrap_or_else(|| {
+            let meaning = keys::resolve(path).map_or("", |key| key.meaning);
+            let variable = keys::resolve(path).map(keys::Key::variable).unwrap_or_default();
+            self.problem(path, format!("is needed: {meaning} Give it in the file, or as {variable}"));
+            String::new()
+        })
+    }
+
+    /// A key with a default.
+    fn choice(&self, path: &str) -> String {
+        self.text(path).unwrap_or_default()
+    }
+
+    fn flag(&self, path: &str) -> bool {
+        self.choice(path) == "true"
+    }
+
+    fn cloud(&mut self, world: &World) -> CloudProfile {
+        cloud(self.given, world).unwrap_or_else(|message| {
+            self.problem("azure.cloud", message);
+            CloudProfile::public()
+        })
+    }
+
+    fn name(&mut self) -> String {
+        let name = self.choice("name");
+        let fits = (2..=32).contains(&name.len())
+            && name.starts_with(|first: char| first.is_ascii_lowercase())
+            && !name.ends_with('-')
+            && !name.contains("--")
+            && name.chars().all(|each| each.is_ascii_lowercase() || each.is_ascii_digit() || each == '-');
+        if !fits {
+            self.problem(
+                "name",
+                format!(
+                    "`{name}` is not accepted; accepted: 2 to 32 lower-case letters, digits and single hyphens, a letter first, no hyphen last"
+                ),
+            );
+        }
+        name
+    }
+
+    fn resource_group(&mut self) -> String {
+        let group = self.required("azure.resource_group");
+        // https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
+        let fits = group.chars().count() <= 90
+            && !group.ends_with('.')
+            && group
+                .chars()
+                .all(|each| each.is_alphanumeric() || matches!(each, '-' | '_' | '.' | '(' | ')'));
+        if !fits {
+            self.problem(
+                "azure.resource_group",
+                format!(
+                    "`{group}` is not accepted; accepted: up to 90 letters, digits, `-`, `_`, `.`, `(`, `)`, no dot last"
+                ),
+            );
+        }
+        group
+    }
+
+    fn workspace(&mut self) -> WorkspaceAnswer {
+        let resource_id = self.text("workspace.resource_id");
+        match (resource_id, self.text("workspace.workspace_id")) {
+            (Some(_), Some(_)) => {
+                self.problem("workspace.workspace_id", "resource_id is given as well; give one of the two");
+                WorkspaceAnswer::WorkspaceId(String::new())
+            }
+            (Some(id), None) => {
+                self.workspace_id_shape("workspace.resource_id", &id);
+                WorkspaceAnswer::ResourceId(id.trim_end_matches('/').to_owned())
+            }
+            (None, Some(id)) => WorkspaceAnswer::WorkspaceId(id.to_ascii_lowercase()),
+            (None, None) => {
+                self.problem(
+                    "workspace.resource_id",
+                    "is needed: the Log Analytics workspace of Microsoft Sentinel, by resource_id or by workspace_id",
+                );
+                WorkspaceAnswer::WorkspaceId(String::new())
+            }
+        }
+    }
+
+    fn workspace_id_shape(&mut self, path: &str, id: &str) {
+        let words: Vec<String> = id.trim_matches('/').split('/').map(str::to_ascii_lowercase).collect();
+        let fits = matches!(
+            words.iter().map(String::as_str).collect::<Vec<_>>().as_slice(),
+            [
+                "subscriptions",
+                _,
+                "resourcegroups",
+                _,
+                "providers",
+                "microsoft.operationalinsights",
+                "workspaces",
+                _
+            ]
+        ) && words.iter().all(|word| !word.is_empty());
+        if !fits {
+            self.problem(
+                path,
+                "is not the id of a workspace; accepted: /subscriptions/…/resourceGroups/…/providers/Microsoft.OperationalInsights/workspaces/…",
+            );
+        }
+    }
+
+    fn accounts(&mut self, cloud: &CloudProfile) -> Vec<Account> {
+        let count = self
+            .given
+            .iter()
+            .filter_map(|(path, _)| keys::account_path(path).map(|(index, _)| index + 1))
+            .max()
+            .unwrap_or(0);
+        if count == 0 {
+            return vec![self.account("mimecast", String::new(), cloud)];
+        }
+        if self.given.iter().any(|(path, answer)| {
+            path.starts_with("mimecast.") && !matches!(answer.origin, Origin::Variable(_))
+        }) {
+            self.problem("mimecast", "`accounts` is given as well; give one of the two");
+        }
+        let mut taken = BTreeMap::new();
+        (0..count)
+            .map(|index| {
+                let path = format!("accounts.{index}");
+                let key_path = format!("{path}.key");
+                let key = self.text(&key_path).unwrap_or_default();
+                let fits = (1..=24).contains(&key.len())
+                    && key
+                        .chars()
+                        .all(|each| each.is_ascii_lowercase() || each.is_ascii_digit() || each == '-');
+                if !fits {
+                    self.problem(&key_path, "is needed: 1 to 24 lower-case letters, digits and hyphens");
+                } else if let Some(other) = taken.insert(key.clone(), index) {
+                    self.problem(&key_path, format!("`{key}` is the key of accounts.{other} as well"));
+                }
+                self.account(&path, key, cloud)
+            })
+            .collect()
+    }
+
+    fn account(&mut self, path: &str, key: String, cloud: &CloudProfile) -> Account {
+        const TWO: &[&str] = &["client_id", "client_secret"];
+        const ONE: &[&str] = &["app_id", "app_key", "access_key", "secret_key"];
+        const ONE_RENEWAL: &[&str] = &["email", "password"];
+        let api = match self.choice(&format!("{path}.api")).as_str() {
+            "1.0" => MimecastApi::One,
+            _ => MimecastApi::Two,
+        };
+        let base_url = self.base_url(&format!("{path}.base_url"), api, cloud);
+        let mut secrets = BTreeMap::new();
+        for &word in TWO.iter().chain(ONE).chain(ONE_RENEWAL) {
+            let word_path = format!("{path}.{word}");
+            let answer = self.given.answer(&word_path).cloned();
+            let belongs = match api {
+                MimecastApi::Two => TWO.contains(&word),
+                MimecastApi::One => !TWO.contains(&word),
+            };
+            match answer {
+                Some(answer) if belongs => {
+                    if let Value::Secret(source) = answer.value {
+                        self.foreign_vault(&word_path, &source, cloud);
+                        secrets.insert(word, source);
+                    }
+                }
+                // A variable of the other generation may well be set for something else.
+                Some(answer) if !matches!(answer.origin, Origin::Variable(_)) => {
+                    let (other, wanted) = match api {
+                        MimecastApi::Two => ("1.0", TWO.join(", ")),
+                        MimecastApi::One => ("2.0", ONE.join(", ")),
+                    };
+                    let message = format!(
+                        "belongs to API {other}, and `{path}.api` is {}, which takes {wanted}",
+                        api.text()
+                    );
+                    self.problem(&word_path, message);
+                }
+                Some(_) => {}
+                None if belongs && !ONE_RENEWAL.contains(&word) => {
+                    let setting = keys::resolve(&word_path).and_then(keys::Key::setting).unwrap_or_default();
+                    let meaning = keys::resolve(&word_path).map_or("", |key| key.meaning);
+                    let variable = if path == "mimecast" {
+                        format!(", or set the environment variable {setting}")
+                    } else {
+                        String::new()
+                    };
+                    self.problem(
+                        &word_path,
+                        format!(
+                            "is needed: {meaning} Accepted: {}{variable}",
+                            keys::Shape::Secret.accepted()
+                        ),
+                    );
+                }
+                None => {}
+            }
+        }
+        if secrets.contains_key("email") != secrets.contains_key("password") {
+            self.problem(&format!("{path}.email"), "email and password are needed together, or neither");
+        }
+        Account { key, api, base_url, secrets, path: path.to_owned() }
+    }
+
+    fn base_url(&mut self, path: &str, api: MimecastApi, cloud: &CloudProfile) -> String {
+        let given = self.given.answer(path).is_some();
+        let text = self.choice(path);
+        if text.starts_with(KEY_VAULT_REFERENCE_PREFIX) {
+            if VaultSecret::parse_reference(&text).is_none() {
+                self.problem(path, "an incomplete Key Vault reference");
+            }
+            return text;
+        }
+        if api == MimecastApi::One && !given {
+            self.problem(
+                path,
+                "is needed with API 1.0: the host of your region, such as https://eu-api.mimecast.com",
+            );
+            return text;
+        }
+        let Ok(url) = Url::parse(&text) else {
+            self.problem(
+                path,
+                format!("`{text}` is not an address; accepted: https://api.services.mimecast.com"),
+            );
+            return text;
+        };
+        let host = url.host_str().unwrap_or_default();
+        if !cloud.allows(&url, HostKind::Mimecast) {
+            self.problem(path, format!("`{text}` is not an https host under mimecast.com"));
+        } else if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+            self.problem(path, format!("`{text}` has more than a host; accepted: https://{host}"));
+        } else if api == MimecastApi::Two && host.ends_with("-api.mimecast.com") {
+            self.problem(
+                path,
+                format!("`{host}` serves API 1.0 only; API 2.0 is at https://api.services.mimecast.com, or at uk-api or us-api there"),
+            );
+        }
+        text.trim_end_matches('/').to_owned()
+    }
+
+    fn foreign_vault(&mut self, path: &str, source: &SecretSource, cloud: &CloudProfile) {
+        if let SecretSource::KeyVault(VaultSecret::Uri(uri)) = source
+            && let Ok(url) = Url::parse(uri)
+            && !cloud.allows(&url, HostKind::Azure)
+        {
+            let host = url.host_str().unwrap_or_default().to_owned();
+            self.problem(path, format!("`{host}` is not a Key Vault of the cloud `{}`", cloud.name));
+        }
+    }
+
+    fn delivery(&mut self, cloud: &CloudProfile) -> Delivery {
+        const PATH: &str = "delivery.app_registration";
+        let asked = self
+            .given
+            .iter()
+            .any(|(path, answer)| path.starts_with(PATH) && !matches!(answer.origin, Origin::Variable(_)));
+        if !asked {
+            return Delivery::Managed;
+        }
+        if self.given.has("delivery.identity") {
+            self.problem("delivery.identity", "app_registration is given as well; give one of the two");
+        }
+        let mut secret = |word: &str| {
+            let path = format!("{PATH}.{word}");
+            match self.given.answer(&path).map(|answer| answer.value.clone()) {
+                Some(Value::Secret(source)) => {
+                    self.foreign_vault(&path, &source, cloud);
+                    source
+                }
+                _ => {
+                    self.problem(&path, format!("is needed; accepted: {}", keys::Shape::Secret.accepted()));
+                    SecretSource::Prompt
+                }
+            }
+        };
+        let (client_id, client_secret) = (secret("client_id"), secret("client_secret"));
+        let tenant_id = match self.text(&format!("{PATH}.tenant_id")).or_else(|| self.text("azure.tenant_id"))
+        {
+            Some(tenant_id) => tenant_id,
+            None => self.required(&format!("{PATH}.tenant_id")),
+        };
+        Delivery::AppRegistration { client_id, client_secret, tenant_id }
+    }
+
+    fn collect(&mut self) -> Collect {
+        let every = self.choice("collect.every");
+        let schedule = duration_secs(&every).and_then(schedule).unwrap_or_else(|| {
+            self.problem(
+                "collect.every",
+                format!(
+                    "`{every}` is not accepted; accepted: 1m, 2m, 3m, 4m, 5m, 6m, 10m, 12m, 15m, 20m, 30m, 1h, 2h, 3h, 4h, 6h, 8h, 12h, 1d"
+                ),
+            );
+            String::new()
+        });
+        let first_run = self.choice("collect.first_run");
+        if duration_secs(&first_run).is_none_or(|secs| secs == 0 || secs > HISTORY_LIMIT_SECS) {
+            self.problem(
+                "collect.first_run",
+                format!("`{first_run}` is not accepted; accepted: up to 60d, which is what Mimecast keeps"),
+            );
+        }
+        let categories = match self.given.answer("collect.categories").map(|answer| &answer.value) {
+            Some(Value::List(categories)) => categories.clone(),
+            _ => Vec::new(),
+        };
+        if categories.iter().any(|category| category.contains(',')) {
+            self.problem("collect.categories", "a category code has no comma in it");
+        }
+        Collect {
+            schedule,
+            first_run,
+            settle: self.choice("collect.settle"),
+            overlap: self.choice("collect.overlap"),
+            categories,
+        }
+    }
+
+    fn retention(&mut self) -> (Option<u32>, Option<u32>) {
+        let days = |text: Option<String>| text.and_then(|text| text.parse::<u32>().ok());
+        let (open, total) =
+            (days(self.text("table.retention_days")), days(self.text("table.total_retention_days")));
+        if let (Some(open), Some(total)) = (open, total)
+            && total < open
+        {
+            self.problem(
+                "table.total_retention_days",
+                format!("{total} is less than retention_days, which is {open}"),
+            );
+        }
+        (open, total)
+    }
+
+    fn tags(&mut self) -> BTreeMap<String, String> {
+        const REFUSED: &[char] = &['<', '>', '%', '&', '\\', '?', '/'];
+        let Some(Value::Map(tags)) = self.given.answer("azure.tags").map(|answer| answer.value.clone())
+        else {
+            return BTreeMap::new();
+        };
+        if tags.len() > TAG_LIMIT {
+            self.problem("azure.tags", format!("{} tags; Azure leaves room for {TAG_LIMIT}", tags.len()));
+        }
+        for (name, value) in &tags {
+            if name.is_empty() || name.contains(REFUSED) || name.chars().count() > TAG_NAME_LIMIT {
+                self.problem(
+                    "azure.tags",
+                    format!("the name `{name}` is not accepted; accepted: up to {TAG_NAME_LIMIT} characters without < > % & \\ ? /"),
+                );
+            } else if name.to_ascii_lowercase().starts_with(OWN_TAG_PREFIX) {
+                self.problem(
+                    "azure.tags",
+                    format!("names that begin with `{OWN_TAG_PREFIX}` are the installer's own"),
+                );
+            }
+            if value.chars().count() > TAG_VALUE_LIMIT {
+                self.problem(
+                    "azure.tags",
+                    format!("the value of `{name}` is longer than {TAG_VALUE_LIMIT} characters"),
+                );
+            }
+        }
+        tags
+    }
+
+    /// The marks of values that are known later may not come in through an answer.
+    fn no_markers(&mut self) {
+        let holds = |text: &str| text.contains(crate::plan::output::MARKS);
+        let found: Vec<String> = self
+            .given
+            .iter()
+            .filter(|(_, answer)| match &answer.value {
+                Value::Text(text) => holds(text),
+                Value::List(texts) => texts.iter().any(|text| holds(text)),
+                Value::Map(texts) => texts.iter().any(|(name, text)| holds(name) || holds(text)),
+                Value::Secret(_) => false,
+            })
+            .map(|(path, _)| path.to_owned())
+            .collect();
+        for path in found {
+            self.problem(&path, "the characters \u{27e6} and \u{27e7} are not accepted");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Delivery, Hosting, Intent, MimecastApi, duration_secs, schedule};
+    use crate::answers::given::Origin;
+    use crate::answers::yaml;
+    use crate::world::World;
+
+    const COMPLETE: &str = "\
+azure:
+  subscription_id: 00000000-0000-0000-0000-000000000001
+  resource_group: rg-mimecast-audit
+workspace:
+  resource_id: /subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/rg-sentinel/providers/Microsoft.OperationalInsights/workspaces/log-sentinel
+mimecast:
+  client_id: {env: ID}
+  client_secret: {env: SECRET}
+";
+
+    fn of(text: &str) -> Result<Intent, Vec<String>> {
+        let world = World::with_environment(BTreeMap::new());
+        let given = yaml::read(text, |line| Origin::File { file: "a.yaml".to_owned(), line }).expect("reads");
+        Intent::of(&given, &world).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    fn one_problem(addition: &str) -> String {
+        let mut found = of(&format!("{COMPLETE}{addition}")).expect_err("a problem");
+        assert_eq!(found.len(), 1, "{found:#?}");
+        found.remove(0)
+    }
+
+    #[test]
+    fn few_answers_are_enough() {
+        let intent = of(COMPLETE).expect("complete");
+        assert_eq!(intent.name, "mimecast-audit");
+        assert_eq!(intent.cloud.name, "public");
+        assert_eq!(intent.collect.schedule, "0 */5 * * * *");
+        assert_eq!(intent.delivery, Delivery::Managed);
+        assert_eq!(intent.hosting, Hosting::FlexConsumption { memory_mb: 512 });
+        assert_eq!(intent.accounts[0].api, MimecastApi::Two);
+        assert_eq!(intent.accounts[0].base_url, "https://api.services.mimecast.com");
+    }
+
+    #[test]
+    fn everything_that_is_missing_is_listed_at_once() {
+        // BR-154, BR-155, BR-075
+        let found = of("version: 1\n").expect_err("problems").join("\n");
+        for key in [
+            "azure.subscription_id",
+            "azure.resource_group",
+            "workspace.resource_id",
+            "mimecast.client_id",
+            "mimecast.client_secret",
+        ] {
+            assert!(found.contains(&format!("missing: {key}: is needed")), "{key} in {found}");
+        }
+    }
+
+    #[test]
+    fn keys_of_the_other_generation_are_refused_with_the_right_ones() {
+        // BR-010
+        let found = one_problem("  app_key: {env: KEY}\n");
+        assert!(
+            found.contains("mimecast.app_key") && found.contains("takes client_id, client_secret"),
+            "{found}"
+        );
+        let found = of(&COMPLETE.replace("mimecast:\n", "mimecast:\n  api: '1.0'\n"))
+            .expect_err("problems")
+            .join("\n");
+        for word in ["app_id", "app_key", "access_key", "secret_key", "base_url"] {
+            assert!(found.contains(&format!("mimecast.{word}: is needed")), "{word} in {found}");
+        }
+        assert!(found.contains("mimecast.client_id: belongs to API 2.0"), "{found}");
+    }
+
+    #[test]
+    fn only_mimecast_hosts_are_accepted() {
+        for bad in
+            ["http://api.services.mimecast.com", "https://mimecast.com.example.com", "https://example.com/"]
+        {
+            assert!(one_problem(&format!("  base_url: {bad}\n")).contains("mimecast.base_url"), "{bad}");
+        }
+        assert!(one_problem("  base_url: https://eu-api.mimecast.com\n").contains("serves API 1.0 only"));
+        assert!(
+            one_problem("  base_url: https://uk-api.services.mimecast.com/api\n")
+                .contains("more than a host")
+        );
+    }
+
+    #[test]
+    fn names_that_azure_would_refuse_are_refused_here() {
+        // BR-130
+        for bad in [
+            "Company-Name",
+            "a",
+            "9lives",
+            "ends-",
+            "two--hyphens",
+            "a-name-that-is-a-good-deal-too-long-for-this",
+        ] {
+            assert!(one_problem(&format!("name: {bad}\n")).contains("a.yaml:9: name:"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn tags_that_azure_would_refuse_are_refused_here() {
+        let text =
+            COMPLETE.replace("azure:\n", "azure:\n  tags: {'a/b': x, mimecast-sentinel-installation: y}\n");
+        assert_eq!(of(&text).expect_err("two").len(), 2);
+    }
+
+    #[test]
+    fn periods_become_even_schedules() {
+        for (period, expected) in [
+            ("1m", Some("0 * * * * *")),
+            ("5m", Some("0 */5 * * * *")),
+            ("30m", Some("0 */30 * * * *")),
+            ("60m", Some("0 0 * * * *")),
+            ("2h", Some("0 0 */2 * * *")),
+            ("1d", Some("0 0 0 * * *")),
+            ("7m", None),
+            ("90s", None),
+            ("5h", None),
+            ("0m", None),
+            ("2d", None),
+        ] {
+            assert_eq!(schedule(duration_secs(period).expect("a duration")).as_deref(), expected, "{period}");
+        }
+        assert!(duration_secs("99999999999999999999d").is_none());
+        assert!(one_problem("collect: {first_run: 61d}\n").contains("60d"));
+    }
+
+    #[test]
+    fn an_app_registration_needs_all_its_parts() {
+        let found = of(&format!("{COMPLETE}delivery: {{app_registration: {{client_id: {{env: A}}}}}}\n"))
+            .expect_err("problems");
+        assert_eq!(found.len(), 2, "{found:?}");
+    }
+
+    #[test]
+    fn a_workspace_is_named_in_one_way() {
+        let text = COMPLETE
+            .replace("workspace:\n", "workspace:\n  workspace_id: 00000000-0000-0000-0000-000000000003\n");
+        assert!(of(&text).expect_err("one")[0].contains("give one of the two"));
+        let text = COMPLETE.replace("workspaces/log-sentinel", "clusters/log-sentinel");
+        assert!(of(&text).expect_err("one")[0].contains("not the id of a workspace"));
+    }
+
+    #[test]
+    fn marks_of_later_values_cannot_come_in_through_an_answer() {
+        let text = COMPLETE.replace("azure:\n", "azure:\n  tags: {a: '\u{27e6}vault#/id\u{27e7}'}\n");
+        assert!(of(&text).expect_err("one")[0].contains("azure.tags"));
+    }
+
+    #[test]
+    fn a_foreign_vault_must_be_one_of_the_cloud() {
+        let text = COMPLETE.replace("{env: SECRET}", "{key_vault: 'https://kv.vault.example.com/secrets/a'}");
+        assert!(of(&text).expect_err("one")[0].contains("not a Key Vault of the cloud `public`"));
+    }
+}

@@ -1,0 +1,133 @@
+//! The outside of the process: arguments, environment, terminal, clock and files.
+//!
+//! Nothing else reads them, so that a test can put another world in its place.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use time::OffsetDateTime;
+
+/// The largest file of answers, secrets or endpoints that is read. None of them has a reason to be
+/// larger; a mistaken path should not fill the memory.
+const TEXT_FILE_LIMIT_BYTES: u64 = 1024 * 1024;
+
+/// Which of the standard streams are terminals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terminal {
+    /// Questions can be asked.
+    pub input: bool,
+    /// Data goes to a person's eyes.
+    pub output: bool,
+    /// Progress can be redrawn.
+    pub error: bool,
+}
+
+/// Measures how long something takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Milliseconds since it was begun.
+    pub fn millis(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What the process was started with.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// Command line, with the program's name first.
+    pub arguments: Vec<String>,
+    environment: BTreeMap<String, String>,
+    /// The standard streams.
+    pub terminal: Terminal,
+}
+
+impl World {
+    /// The world of this process. Arguments and variables that are not UTF-8 are read with
+    /// replacement characters, which no answer accepts.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    pub fn of_process() -> Self {
+        Self {
+            arguments: std::env::args_os().map(|each| each.to_string_lossy().into_owned()).collect(),
+            environment: std::env::vars_os()
+                .map(|(name, value)| {
+                    (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+                })
+                .collect(),
+            terminal: Terminal {
+                input: io::stdin().is_terminal(),
+                output: console::user_attended(),
+                error: console::user_attended_stderr(),
+            },
+        }
+    }
+
+    /// A world of given variables, without a terminal.
+    pub fn with_environment(environment: BTreeMap<String, String>) -> Self {
+        Self {
+            arguments: Vec::new(),
+            environment,
+            terminal: Terminal { input: false, output: false, error: false },
+        }
+    }
+
+    /// A variable, if it is set and not empty.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// All variables.
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
+    /// The time now, UTC.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    pub fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc()
+    }
+
+    /// Begins to measure how long something takes.
+    pub fn stopwatch(&self) -> Stopwatch {
+        Stopwatch(Instant::now())
+    }
+
+    /// The text of a small file; `-` is standard input. A byte order mark is left out.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is larger than a megabyte, or is not UTF-8.
+    pub fn read_text(&self, path: &Path) -> io::Result<String> {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+        let source: Box<dyn io::Read> =
+            if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(std::fs::File::open(path)?) };
+        let mut text = String::new();
+        io::Read::read_to_string(&mut io::Read::take(source, TEXT_FILE_LIMIT_BYTES + 1), &mut text)?;
+        if text.len() as u64 > TEXT_FILE_LIMIT_BYTES {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 1 MiB"));
+        }
+        Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+    }
+
+    /// The bytes of a file, such as a worker package.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read_bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+
+    /// Writes a file in full or not at all: to a name beside it first, then renamed.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, path: &Path, contents: &[u8]) -> io::Result<()> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".partial");
+        let beside = PathBuf::from(beside);
+        std::fs::write(&beside, contents)?;
+        std::fs::rename(&beside, path)
+    }
+}
