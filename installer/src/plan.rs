@@ -1,0 +1,677 @@
+//! Plan: an [`Intent`] and an [`Inventory`] in; ordered steps and findings out. Pure.
+//!
+//! The plan is a value: so detailed that carrying it out needs no choice. Printing it is `plan`,
+//! running it is `install`, running the undos is `teardown`. It holds no secret.
+
+pub mod change;
+pub mod desired;
+pub mod output;
+pub mod removal;
+pub mod setting;
+pub mod step;
+pub mod table;
+pub mod template;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use contract::resources::{
+    CHECKPOINT_BLOB, CHECKPOINT_CONTAINER, PACKAGE_TAG, PACKAGES_CONTAINER, STORAGE_BLOB_DATA_CONTRIBUTOR,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::answers::intent::{Intent, RoleAssignments};
+use crate::inventory::{Inventory, installation_of};
+use change::{Change, PropertyChange, differences};
+use desired::{CHECKPOINT_STEP, Conduct, Desired, Ids};
+pub use step::{Action, Finding, Severity, Step};
+use template::{TemplateError, Templates, api_version};
+
+/// The worker package that shall run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageFacts {
+    /// SHA-256, in lower-case hexadecimal digits.
+    pub sha256: String,
+    /// Its size.
+    pub size_bytes: u64,
+}
+
+/// A resource that is left as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Key, as a step would have it.
+    pub key: String,
+    /// For people.
+    pub title: String,
+}
+
+/// What will be done, in order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The installation's name.
+    pub installation: String,
+    /// Version of the installer that made the plan.
+    pub version: String,
+    /// Subscription.
+    pub subscription_id: String,
+    /// Resource group.
+    pub resource_group: String,
+    /// Path of the workspace, which is never written to.
+    pub workspace_id: String,
+    /// Path of the Function App.
+    pub function_app_id: String,
+    /// The steps. Each comes after those that it depends on.
+    pub steps: Vec<Step>,
+    /// What is there already and right.
+    pub kept: Vec<Kept>,
+    /// What was seen on the way.
+    pub findings: Vec<Finding>,
+}
+
+impl Plan {
+    /// Whether a finding forbids carrying it out.
+    pub fn refused(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Refuses)
+    }
+
+    /// Whether there is nothing to do.
+    pub fn empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+/// How the description of a role ends that is given only while installing.
+const FOR_THE_TIME: &str = "given while installing and taken back after (mimecast-sentinel)";
+
+/// Plans an installation or a change of one.
+///
+/// # Errors
+/// [`TemplateError`] when a template does not give a resource; that is our fault, never the
+/// person's.
+pub fn plan(
+    intent: &Intent,
+    inventory: &Inventory,
+    package: Option<&PackageFacts>,
+) -> Result<Plan, TemplateError> {
+    let templates = Templates::new()?;
+    let resources = desired::desired(&templates, intent, inventory)?;
+    let ids = Ids::of(&intent.subscription_id, &intent.resource_group, &inventory.names);
+    let mut planner = Planner {
+        intent,
+        inventory,
+        templates: &templates,
+        ids: &ids,
+        known: resources.iter().map(|resource| (resource.key.clone(), resource.id.clone())).collect(),
+        steps: Vec::new(),
+        kept: Vec::new(),
+        findings: Vec::new(),
+    };
+    planner.providers()?;
+    for resource in resources {
+        if resource.key == "function_app" {
+            planner.checkpoint()?;
+        }
+        planner.resource(resource)?;
+    }
+    planner.package(package)?;
+    planner.take_back()?;
+    let Planner { steps, kept, findings, .. } = planner;
+    Ok(Plan {
+        installation: intent.name.clone(),
+        version: desired::VERSION.to_owned(),
+        subscription_id: intent.subscription_id.clone(),
+        resource_group: intent.resource_group.clone(),
+        workspace_id: inventory.workspace.id.clone(),
+        function_app_id: ids.function_app.clone(),
+        steps,
+        kept,
+        findings,
+    })
+}
+
+struct Planner<'a> {
+    intent: &'a Intent,
+    inventory: &'a Inventory,
+    templates: &'a Templates,
+    ids: &'a Ids,
+    /// Path of the resource of each key, to look values up that are known already.
+    known: BTreeMap<String, String>,
+    steps: Vec<Step>,
+    kept: Vec<Kept>,
+    findings: Vec<Finding>,
+}
+
+impl Planner<'_> {
+    fn keep(&mut self, resource: &Desired) {
+        self.kept.push(Kept { key: resource.key.clone(), title: resource.title.clone() });
+    }
+
+    fn known(&self, step: &str, pointer: &str) -> Option<String> {
+        output::look_up(self.inventory.resource(self.known.get(step)?)?, pointer)
+    }
+
+    fn has_step(&self, key: &str) -> bool {
+        self.steps.iter().any(|step| step.key == key)
+    }
+
+    fn providers(&mut self) -> Result<(), TemplateError> {
+        for provider in &self.inventory.providers {
+            if provider.registered == Some(false) {
+                self.steps.push(Step {
+                    key: format!("provider/{}/{}", provider.subscription_id, provider.namespace),
+                    title: format!("resource provider `{}`", provider.namespace),
+                    action: Action::RegisterProvider {
+                        subscription_id: provider.subscription_id.clone(),
+                        namespace: provider.namespace.clone(),
+                    },
+                    depends_on: Vec::new(),
+                    change: Change::Run,
+                    undo: None,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn resource(&mut self, mut resource: Desired) -> Result<(), TemplateError> {
+        let known = |step: &str, pointer: &str| self.known(step, pointer);
+        output::fill(&mut resource.body, &known);
+        resource.id = output::fill_text(&resource.id, &known);
+        let namespace = resource.resource_type.split('/').next().unwrap_or_default().to_owned();
+        let registrations: Vec<String> = self
+            .steps
+            .iter()
+            .filter(|step| {
+                matches!(&step.action, Action::RegisterProvider { namespace: each, .. } if each.eq_ignore_ascii_case(&namespace))
+            })
+            .map(|step| step.key.clone())
+            .collect();
+        resource.depends_on.extend(registrations);
+
+        match resource.conduct.clone() {
+            Conduct::Role => {
+                self.role(resource);
+                Ok(())
+            }
+            Conduct::Secret(answer) => {
+                self.secret(resource, answer);
+                Ok(())
+            }
+            Conduct::Site => self.site(resource),
+            Conduct::Group => {
+                self.group(resource);
+                Ok(())
+            }
+            Conduct::Table => {
+                self.table(resource);
+                Ok(())
+            }
+            Conduct::Own => {
+                self.own(resource);
+                Ok(())
+            }
+        }
+    }
+
+    fn put(&mut self, resource: Desired, change: Change) {
+        let undo = match (&change, &resource.conduct) {
+            (Change::Create, Conduct::Own | Conduct::Site) => {
+                Some(Action::Delete { id: resource.id.clone(), api_version: resource.api_version.to_owned() })
+            }
+            (Change::Create, Conduct::Group) => Some(Action::DeleteEmptyGroup {
+                id: resource.id.clone(),
+                api_version: resource.api_version.to_owned(),
+            }),
+            _ => None,
+        };
+        self.steps.push(Step {
+            key: resource.key,
+            title: resource.title,
+            action: Action::PutResource {
+                id: resource.id,
+                api_version: resource.api_version.to_owned(),
+                body: resource.body,
+            },
+            depends_on: resource.depends_on,
+            change,
+            undo,
+        });
+    }
+
+    /// Whether a resource that is there may be changed: it carries our mark, or it is part of one
+    /// that does.
+    fn ours(&mut self, resource: &Desired, actual: &Value) -> bool {
+        let takes_tags = resource.body.get("tags").is_some();
+        if !takes_tags || installation_of(actual) == Some(self.intent.name.as_str()) {
+            return true;
+        }
+        let whose = installation_of(actual)
+            .map(|other| format!("belongs to the installation `{other}`"))
+            .unwrap_or_else(|| "does not carry this installation's tag".to_owned());
+        self.findings.push(Finding::refuses(
+            "stranger",
+            format!("{} is there already and {whose}; it is left alone", resource.title),
+            format!("choose another `name`, or remove `{}` yourself", resource.id),
+        ));
+        false
+    }
+
+    fn own(&mut self, mut resource: Desired) {
+        let Some(actual) = self.inventory.resource(&resource.id) else {
+            if resource.resource_type == "Microsoft.KeyVault/vaults" {
+                self.deleted_vault(&resource);
+            }
+            return self.put(resource, Change::Create);
+        };
+        if !self.ours(&resource, actual) {
+            return;
+        }
+        // Taking a vault back is for one that is deleted; this one is there.
+        if let Some(properties) = resource.body.get_mut("properties").and_then(Value::as_object_mut) {
+            properties.remove("createMode");
+        }
+        let changes = differences(&resource.body, actual);
+        if changes.is_empty() {
+            return self.keep(&resource);
+        }
+        keep_tags(&mut resource.body, actual);
+        self.put(resource, Change::Update(changes));
+    }
+
+    fn deleted_vault(&mut self, resource: &Desired) {
+        if let Some(deleted) = &self.inventory.deleted_vault {
+            if deleted.ours {
+                self.findings.push(Finding::notes(
+                    "deleted-vault",
+                    format!(
+                        "{} was deleted and is recovered, with the secrets that were in it",
+                        resource.title
+                    ),
+                ));
+            } else {
+                self.findings.push(Finding::refuses(
+                    "deleted-vault",
+                    format!(
+                        "the name of {} is held by a deleted vault that was `{}`",
+                        resource.title, deleted.vault_id
+                    ),
+                    "choose another `name`, or have that vault purged by its owner",
+                ));
+            }
+        }
+    }
+
+    fn group(&mut self, resource: Desired) {
+        if self.inventory.resource(&resource.id).is_some() {
+            return self.keep(&resource);
+        }
+        if !self.intent.create_resource_group {
+            self.findings.push(Finding::refuses(
+                "resource-group",
+                format!("{} is not there", resource.title),
+                "make it, or set `azure.create_resource_group: true`",
+            ));
+        }
+        self.put(resource, Change::Create);
+    }
+
+    fn table(&mut self, mut resource: Desired) {
+        let Some(actual) = self.inventory.resource(&resource.id) else {
+            return self.put(resource, Change::Create);
+        };
+        let name = resource.id.rsplit('/').next().unwrap_or_default().to_owned();
+        let columns = if name == contract::streams::AUDIT_TABLE {
+            contract::streams::AUDIT_COLUMNS
+        } else {
+            contract::streams::HEALTH_COLUMNS
+        };
+        self.findings.extend(table::findings(self.intent, &name, columns, actual));
+        if table::classic(actual) && self.intent.migrate_classic_table {
+            let key = format!("{}/migrate", resource.key);
+            self.steps.push(Step {
+                key: key.clone(),
+                title: format!("migration of the classic table `{name}`"),
+                action: Action::MigrateTable {
+                    id: resource.id.clone(),
+                    api_version: resource.api_version.to_owned(),
+                },
+                depends_on: resource.depends_on.clone(),
+                change: Change::Run,
+                undo: None,
+            });
+            resource.depends_on.push(key);
+        }
+        let changes = differences(&resource.body, actual);
+        if changes.is_empty() {
+            return self.keep(&resource);
+        }
+        self.put(resource, Change::Update(changes));
+    }
+
+    fn secret(&mut self, resource: Desired, answer: String) {
+        if let Some(actual) = self.inventory.resource(&resource.id) {
+            let version = actual["properties"]["secretUriWithVersion"]
+                .as_str()
+                .and_then(|uri| uri.rsplit('/').next())
+                .map(|version| format!(", version {version}"))
+                .unwrap_or_default();
+            self.kept.push(Kept {
+                key: resource.key.clone(),
+                title: format!("{} (its value is kept{version})", resource.title),
+            });
+            return;
+        }
+        let vault_uri = output::mark("key_vault", "/properties/vaultUri");
+        self.steps.push(Step {
+            key: resource.key,
+            title: resource.title,
+            action: Action::PutSecret {
+                vault_id: self.ids.key_vault.clone(),
+                vault_uri: output::fill_text(&vault_uri, &|step, pointer| self.known(step, pointer)),
+                name: resource.id.rsplit('/').next().unwrap_or_default().to_owned(),
+                answer,
+            },
+            depends_on: resource.depends_on,
+            change: Change::Create,
+            // It goes with its vault.
+            undo: None,
+        });
+    }
+
+    fn role(&mut self, resource: Desired) {
+        let scope = resource.scope.clone().unwrap_or_default();
+        let principal = resource.body["properties"]["principalId"].as_str().unwrap_or_default().to_owned();
+        let role = resource.body["properties"]["roleDefinitionId"]
+            .as_str()
+            .and_then(|id| id.rsplit('/').next())
+            .unwrap_or_default()
+            .to_owned();
+        if self.inventory.assignments.iter().any(|each| each.is(&scope, &principal, &role)) {
+            return self.keep(&resource);
+        }
+        if self.intent.role_assignments == RoleAssignments::External {
+            let shown = output::readable(&principal);
+            self.findings.push(Finding::warns(
+                "role-to-give",
+                format!("{} is to be given by an administrator", resource.title),
+                format!(
+                    "az role assignment create --role {role} --assignee-object-id '{shown}' --assignee-principal-type ServicePrincipal --scope '{scope}'"
+                ),
+            ));
+        }
+        let api_version = resource.api_version.to_owned();
+        self.steps.push(Step {
+            key: resource.key,
+            title: resource.title,
+            action: Action::AssignRole {
+                scope: scope.clone(),
+                api_version: api_version.clone(),
+                body: resource.body,
+            },
+            depends_on: resource.depends_on,
+            change: Change::Create,
+            undo: Some(Action::UnassignRole { scope, api_version, principal_id: principal, role }),
+        });
+    }
+
+    fn site(&mut self, mut resource: Desired) -> Result<(), TemplateError> {
+        let Some(actual) = self.inventory.resource(&resource.id) else {
+            self.put(resource, Change::Create);
+            return Ok(());
+        };
+        if !self.ours(&resource, actual) {
+            return Ok(());
+        }
+        let wanted: Vec<Value> = resource.body["properties"]["siteConfig"]
+            .as_object_mut()
+            .and_then(|config| config.remove("appSettings"))
+            .and_then(|settings| settings.as_array().cloned())
+            .unwrap_or_default();
+        let changes = differences(&resource.body, actual);
+        let (key, id) = (resource.key.clone(), resource.id.clone());
+        let (title, mut before_settings) = (resource.title.clone(), resource.depends_on.clone());
+        if changes.is_empty() {
+            self.keep(&resource);
+        } else {
+            keep_tags(&mut resource.body, actual);
+            self.put(resource, Change::Update(changes));
+            before_settings.push(key);
+        }
+        self.merge_settings(&wanted, &id, &title, before_settings);
+        Ok(())
+    }
+
+    fn merge_settings(&mut self, wanted: &[Value], site_id: &str, title: &str, depends_on: Vec<String>) {
+        // The name alone: with the suffixes it is our own, without one it is a key that Azure put
+        // there against the identity (BR-105).
+        const INJECTED: &str = "AzureWebJobsStorage";
+        let empty = BTreeMap::new();
+        let actual = self.inventory.settings.as_ref().unwrap_or(&empty);
+        let mut set = BTreeMap::new();
+        let mut changes = Vec::new();
+        for setting in wanted {
+            let (Some(name), Some(value)) = (setting["name"].as_str(), setting["value"].as_str()) else {
+                continue;
+            };
+            let before = actual.get(name);
+            let unknown = output::pending(value) && before.is_some();
+            if before.map(String::as_str) != Some(value) && !unknown {
+                set.insert(name.to_owned(), value.to_owned());
+                changes.push(PropertyChange {
+                    path: format!("settings.{name}"),
+                    before: before.map(|value| Value::from(value.as_str())),
+                    after: Value::from(value),
+                });
+            }
+        }
+        let mut remove = Vec::new();
+        if actual.contains_key(INJECTED) {
+            remove.push(INJECTED.to_owned());
+            changes.push(PropertyChange {
+                path: format!("settings.{INJECTED}"),
+                before: Some(Value::from("present")),
+                after: Value::Null,
+            });
+            self.findings.push(Finding::warns(
+                "injected-setting",
+                format!("the app has the setting `{INJECTED}`, which overrides the sign-in by identity"),
+                "it is taken away by this plan",
+            ));
+        }
+        if changes.is_empty() {
+            return;
+        }
+        self.steps.push(Step {
+            key: "settings".to_owned(),
+            title: format!("settings of {title}"),
+            action: Action::MergeSettings { site_id: site_id.to_owned(), set, remove },
+            depends_on,
+            change: Change::Update(changes),
+            undo: None,
+        });
+    }
+
+    fn checkpoint(&mut self) -> Result<(), TemplateError> {
+        // The app is made after the checkpoint was written: where it is there, so is the checkpoint,
+        // or the worker has taken it further.
+        if self.inventory.resource(&self.ids.function_app).is_some() {
+            return Ok(());
+        }
+        let grant = self.grant(CHECKPOINT_CONTAINER)?;
+        self.steps.push(Step {
+            key: CHECKPOINT_STEP.to_owned(),
+            title: format!("empty `{CHECKPOINT_CONTAINER}/{CHECKPOINT_BLOB}`"),
+            action: Action::UploadIfAbsent {
+                container_url: self.container_url(CHECKPOINT_CONTAINER),
+                blob: CHECKPOINT_BLOB.to_owned(),
+                text: String::new(),
+            },
+            depends_on: [Some(format!("container/{CHECKPOINT_CONTAINER}")), grant]
+                .into_iter()
+                .flatten()
+                .collect(),
+            change: Change::Create,
+            // It goes with its container.
+            undo: None,
+        });
+        Ok(())
+    }
+
+    fn container_url(&self, container: &str) -> String {
+        let endpoint = output::mark("storage_account", "/properties/primaryEndpoints/blob");
+        let endpoint = output::fill_text(&endpoint, &|step, pointer| self.known(step, pointer));
+        format!("{endpoint}{container}")
+    }
+
+    fn package(&mut self, package: Option<&PackageFacts>) -> Result<(), TemplateError> {
+        let site = self.inventory.resource(&self.ids.function_app);
+        let current = site.and_then(|site| tag(site, PACKAGE_TAG)).map(str::to_owned);
+        let Some(package) = package else {
+            if current.is_none() {
+                self.findings.push(Finding::refuses(
+                    "package",
+                    "there is no worker package to publish: this build of the installer carries none",
+                    "give one with `--package FILE`",
+                ));
+            }
+            return Ok(());
+        };
+        if current.as_deref() == Some(package.sha256.as_str()) {
+            self.kept.push(Kept { key: "publish".to_owned(), title: "worker package".to_owned() });
+            return Ok(());
+        }
+        let grant = self.grant(PACKAGES_CONTAINER)?;
+        self.steps.push(Step {
+            key: "package".to_owned(),
+            title: format!("worker package `{PACKAGES_CONTAINER}/{}…zip`", &package.sha256[..12]),
+            action: Action::UploadPackage {
+                container_url: self.container_url(PACKAGES_CONTAINER),
+                sha256: package.sha256.clone(),
+            },
+            depends_on: [Some(format!("container/{PACKAGES_CONTAINER}")), grant]
+                .into_iter()
+                .flatten()
+                .collect(),
+            change: Change::Create,
+            undo: None,
+        });
+        let before: Vec<String> = ["package", "function_app", "settings", "publishing/scm", "publishing/ftp"]
+            .into_iter()
+            .chain(self.steps.iter().map(|step| step.key.as_str()).filter(|key| key.starts_with("role/")))
+            .map(str::to_owned)
+            .collect();
+        self.steps.push(Step {
+            key: "publish".to_owned(),
+            title: "worker, published to the Function App".to_owned(),
+            action: Action::Publish {
+                site_id: self.ids.function_app.clone(),
+                sha256: package.sha256.clone(),
+                previous: current,
+            },
+            depends_on: before,
+            change: Change::Run,
+            undo: None,
+        });
+        Ok(())
+    }
+
+    /// Lets the person who installs write blobs in a container, unless they may already; gives the
+    /// key of the step.
+    fn grant(&mut self, container: &str) -> Result<Option<String>, TemplateError> {
+        let caller = &self.inventory.caller;
+        let scope = self.ids.container(container);
+        let role = STORAGE_BLOB_DATA_CONTRIBUTOR;
+        let given = self
+            .inventory
+            .assignments
+            .iter()
+            .any(|each| each.is(&scope, &caller.object_id, role.definition_id));
+        if given || self.intent.role_assignments == RoleAssignments::External {
+            return Ok(None);
+        }
+        let mut context = desired::assignment(
+            self.intent,
+            role,
+            &scope,
+            &caller.object_id,
+            &caller.principal_type,
+            FOR_THE_TIME,
+        );
+        let rendered = self.templates.render("role_assignment", &context.take())?;
+        let key = format!("grant/{container}");
+        let before = vec![format!("container/{container}")];
+        let grant =
+            desired::resource(&key, "role_assignment", rendered, &self.ids.group, before, Conduct::Role)?;
+        self.steps.push(Step {
+            key: grant.key.clone(),
+            title: format!("{} for you, while installing", grant.title),
+            action: Action::AssignRole {
+                scope: scope.clone(),
+                api_version: grant.api_version.to_owned(),
+                body: grant.body,
+            },
+            depends_on: grant.depends_on,
+            change: Change::Run,
+            undo: None,
+        });
+        Ok(Some(key))
+    }
+
+    /// Takes back what was given while installing, also what an earlier run that was stopped left.
+    fn take_back(&mut self) -> Result<(), TemplateError> {
+        let role = STORAGE_BLOB_DATA_CONTRIBUTOR.definition_id;
+        for (container, user) in [(CHECKPOINT_CONTAINER, CHECKPOINT_STEP), (PACKAGES_CONTAINER, "package")] {
+            let scope = self.ids.container(container);
+            let caller = &self.inventory.caller.object_id;
+            let left_over = self
+                .inventory
+                .assignments
+                .iter()
+                .any(|each| each.is(&scope, caller, role) && each.description == FOR_THE_TIME);
+            if !left_over && !self.has_step(&format!("grant/{container}")) {
+                continue;
+            }
+            self.steps.push(Step {
+                key: format!("take-back/{container}"),
+                title: format!("role for you on `{container}`, taken back"),
+                action: Action::UnassignRole {
+                    scope: scope.clone(),
+                    api_version: api_version("Microsoft.Authorization/roleAssignments")?.to_owned(),
+                    principal_id: caller.clone(),
+                    role: role.to_owned(),
+                },
+                depends_on: vec![format!("grant/{container}"), user.to_owned()],
+                change: Change::Run,
+                undo: None,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The value of a tag of a resource.
+pub fn tag<'a>(resource: &'a Value, name: &str) -> Option<&'a str> {
+    let tags = resource.get("tags")?.as_object()?;
+    tags.iter()
+        .find(|(each, _)| each.eq_ignore_ascii_case(name))?
+        .1
+        .as_str()
+        .filter(|value| !value.is_empty())
+}
+
+/// Adds the tags that a resource has to the body that is to be written: a write replaces them all,
+/// and a person's own stay.
+fn keep_tags(body: &mut Value, actual: &Value) {
+    let (Some(wanted), Some(there)) =
+        (body.get_mut("tags").and_then(Value::as_object_mut), actual.get("tags").and_then(Value::as_object))
+    else {
+        return;
+    };
+    for (name, value) in there {
+        if !wanted.keys().any(|each| each.eq_ignore_ascii_case(name)) {
+            wanted.insert(name.clone(), value.clone());
+        }
+    }
+}

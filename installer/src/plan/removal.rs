@@ -1,0 +1,194 @@
+//! Plans a teardown: everything of ours, in the reverse of the order in which it was made.
+
+use serde_json::Value;
+
+use super::change::Change;
+use super::desired::{self, Ids};
+use super::step::{Action, Finding, Step};
+use super::template::{TemplateError, api_version};
+use super::{Plan, installation_of};
+use crate::inventory::Inventory;
+
+/// How much is taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything of ours but the tables.
+    Everything,
+    /// The storage account and the vault stay as well.
+    KeepData,
+}
+
+/// What a teardown is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The installation's name.
+    pub installation: String,
+    /// Subscription.
+    pub subscription_id: String,
+    /// Resource group.
+    pub resource_group: String,
+}
+
+/// Order of removal by type: a later one is taken away only when the earlier ones are gone. The rule
+/// is the last but the identity, since it says which workspace the rows went to.
+const ORDER: &[&str] = &[
+    "Microsoft.Insights/workbooks",
+    "Microsoft.Web/sites",
+    "Microsoft.Web/serverfarms",
+    "Microsoft.Insights/components",
+    "Microsoft.Storage/storageAccounts",
+    "Microsoft.KeyVault/vaults",
+    "Microsoft.Insights/dataCollectionRules",
+    "Microsoft.ManagedIdentity/userAssignedIdentities",
+];
+
+/// Plans the removal of an installation.
+///
+/// # Errors
+/// [`TemplateError`] when no API version is pinned for a type; that is our fault.
+pub fn removal(subject: &Subject, inventory: &Inventory, extent: Extent) -> Result<Plan, TemplateError> {
+    let ids = Ids::of(&subject.subscription_id, &subject.resource_group, &inventory.names);
+    let mut steps: Vec<Step> = Vec::new();
+    let mut findings = Vec::new();
+    let kept_by_extent = |kind: &str| {
+        extent == Extent::KeepData
+            && ["Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults"]
+                .iter()
+                .any(|data| kind.eq_ignore_ascii_case(data))
+    };
+
+    // Roles go before their principal: one whose principal is gone shows as unknown for ever.
+    let assignments = api_version("Microsoft.Authorization/roleAssignments")?;
+    let principal = inventory
+        .resource(&ids.identity)
+        .and_then(|identity| identity["properties"]["principalId"].as_str())
+        .unwrap_or_default();
+    for assignment in &inventory.assignments {
+        let ours = !principal.is_empty() && assignment.principal_id.eq_ignore_ascii_case(principal)
+            || assignment.description.ends_with("(mimecast-sentinel)");
+        if ours {
+            let role = desired::role_name(&assignment.role).unwrap_or("role");
+            let scope = assignment.scope.rsplit('/').next().unwrap_or_default();
+            steps.push(delete(
+                format!("role/{}", steps.len()),
+                format!("role `{role}` on `{scope}`"),
+                &assignment.id,
+                assignments,
+                Vec::new(),
+            ));
+        }
+    }
+    let mut before: Vec<String> = steps.iter().map(|step| step.key.clone()).collect();
+
+    for kind in ORDER {
+        let mut these = Vec::new();
+        for resource in &inventory.owned {
+            let (Some(id), Some(actual)) = (resource["id"].as_str(), resource["type"].as_str()) else {
+                continue;
+            };
+            if !actual.eq_ignore_ascii_case(kind) || installation_of(resource) != Some(&subject.installation)
+            {
+                continue;
+            }
+            let name = id.rsplit('/').next().unwrap_or_default();
+            if kept_by_extent(kind) {
+                findings.push(Finding::notes("kept", format!("`{name}` stays, with its data")));
+                continue;
+            }
+            if *kind == "Microsoft.Insights/dataCollectionRules" {
+                let setting = format!("{id}/providers/Microsoft.Insights/diagnosticSettings/{name}-errors");
+                steps.push(delete(
+                    format!("delete/{name}-errors"),
+                    format!("diagnostic setting of `{name}`"),
+                    &setting,
+                    api_version("Microsoft.Insights/diagnosticSettings")?,
+                    before.clone(),
+                ));
+                these.push(format!("delete/{name}-errors"));
+            }
+            let key = format!("delete/{name}");
+            let mut after = before.clone();
+            after.extend(these.iter().cloned());
+            let title = format!("{} `{name}`", noun(kind));
+            steps.push(delete(key.clone(), title, id, api_version(kind)?, after));
+            these.push(key);
+        }
+        if !these.is_empty() {
+            before.extend(these);
+        }
+    }
+    for resource in &inventory.owned {
+        let known = resource["type"]
+            .as_str()
+            .is_some_and(|actual| ORDER.iter().any(|kind| kind.eq_ignore_ascii_case(actual)));
+        if !known {
+            findings.push(Finding::warns(
+                "unknown-kind",
+                format!(
+                    "`{}` carries the installation's tag and is of a kind that we do not make",
+                    resource["id"].as_str().unwrap_or_default()
+                ),
+                "it is left alone",
+            ));
+        }
+    }
+
+    let group_is_ours = inventory
+        .resource(&ids.group)
+        .is_some_and(|group: &Value| installation_of(group) == Some(&subject.installation));
+    if group_is_ours && extent == Extent::Everything {
+        steps.push(Step {
+            key: "delete/group".to_owned(),
+            title: format!("resource group `{}`, if nothing else is in it", subject.resource_group),
+            action: Action::DeleteEmptyGroup {
+                id: ids.group.clone(),
+                api_version: api_version("Microsoft.Resources/resourceGroups")?.to_owned(),
+            },
+            depends_on: before,
+            change: Change::Delete,
+            undo: None,
+        });
+    }
+    if !steps.is_empty() {
+        findings.push(Finding::notes(
+            "tables",
+            "the tables in the workspace stay, with their rows: other rules and queries may use them",
+        ));
+    }
+    Ok(Plan {
+        installation: subject.installation.clone(),
+        version: desired::VERSION.to_owned(),
+        subscription_id: subject.subscription_id.clone(),
+        resource_group: subject.resource_group.clone(),
+        workspace_id: inventory.workspace.id.clone(),
+        function_app_id: ids.function_app,
+        steps,
+        kept: Vec::new(),
+        findings,
+    })
+}
+
+fn noun(kind: &str) -> &'static str {
+    match kind {
+        "Microsoft.Insights/workbooks" => "workbook",
+        "Microsoft.Web/sites" => "Function App",
+        "Microsoft.Web/serverfarms" => "App Service plan",
+        "Microsoft.Insights/components" => "Application Insights",
+        "Microsoft.Storage/storageAccounts" => "storage account",
+        "Microsoft.KeyVault/vaults" => "Key Vault",
+        "Microsoft.Insights/dataCollectionRules" => "data collection rule",
+        "Microsoft.ManagedIdentity/userAssignedIdentities" => "managed identity",
+        _ => "resource",
+    }
+}
+
+fn delete(key: String, title: String, id: &str, api_version: &str, depends_on: Vec<String>) -> Step {
+    Step {
+        key,
+        title,
+        action: Action::Delete { id: id.to_owned(), api_version: api_version.to_owned() },
+        depends_on,
+        change: Change::Delete,
+        undo: None,
+    }
+}

@@ -1,0 +1,56 @@
+//! The worker's app settings, from the answers.
+
+use contract::settings as names;
+use serde_json::{Value, json};
+
+use super::desired::secret_name;
+use super::output;
+use crate::answers::intent::{Delivery, Intent};
+use crate::answers::keys;
+use crate::answers::secret::SecretSource;
+
+/// The settings that follow from the answers alone, as names with values. A secret is only ever a
+/// Key Vault reference.
+pub fn settings(intent: &Intent) -> Vec<Value> {
+    let mut list: Vec<(&str, String)> = Vec::new();
+    for account in &intent.accounts {
+        list.push((names::MIMECAST_API, account.api.text().to_owned()));
+        list.push((names::MIMECAST_BASE_URL, account.base_url.clone()));
+    }
+    for (answer, source) in intent.secret_sources() {
+        if let Some(setting) = keys::resolve(&answer).and_then(keys::Key::setting) {
+            list.push((setting, reference(&answer, source)));
+        }
+    }
+    if let Delivery::AppRegistration { tenant_id, .. } = &intent.delivery {
+        list.push((names::DELIVERY_TENANT_ID, tenant_id.clone()));
+    }
+    let collect = &intent.collect;
+    list.push((names::MIMECAST_SCHEDULE, collect.schedule.clone()));
+    list.push((names::MIMECAST_FIRST_RUN, collect.first_run.clone()));
+    list.push((names::MIMECAST_SETTLE, collect.settle.clone()));
+    list.push((names::MIMECAST_OVERLAP, collect.overlap.clone()));
+    if !collect.categories.is_empty() {
+        list.push((names::MIMECAST_CATEGORIES, collect.categories.join(",")));
+    }
+    // A custom cloud has no name that the worker could look up: it gets the endpoints themselves.
+    let cloud =
+        if intent.cloud.custom() { json!(intent.cloud).to_string() } else { intent.cloud.name.clone() };
+    list.push((names::MIMECAST_SENTINEL_CLOUD, cloud));
+    list.push((names::MIMECAST_SENTINEL_INSTALLATION, intent.name.clone()));
+    list.push((names::MIMECAST_SENTINEL_ANSWERS, intent.recorded.clone()));
+    list.into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect()
+}
+
+/// The reference to a secret: in our vault, or in the one that the answers name.
+fn reference(answer: &str, source: &SecretSource) -> String {
+    match source {
+        SecretSource::KeyVault(secret) => secret.reference(),
+        _ => format!(
+            "{}SecretUri={}secrets/{})",
+            names::KEY_VAULT_REFERENCE_PREFIX,
+            output::mark("key_vault", "/properties/vaultUri"),
+            secret_name(answer)
+        ),
+    }
+}

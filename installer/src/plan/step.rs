@@ -1,0 +1,183 @@
+//! A step of a plan: what is done to which resource, what it waits for, and how it is undone.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::change::Change;
+
+/// One step. It carries everything that is needed to do it, so that doing it takes no decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name, unique in the plan; other steps and marks refer to it.
+    pub key: String,
+    /// What it is about, for people: `storage account `stmimecast…``.
+    pub title: String,
+    /// What is done.
+    pub action: Action,
+    /// Keys of the steps that come before it. A key that is no step of the plan is done already.
+    pub depends_on: Vec<String>,
+    /// What it changes.
+    pub change: Change,
+    /// What takes it back; absent where nothing is left to take back or where it is kept by rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Action>,
+}
+
+/// What a step does. Texts may hold marks of values that other steps make.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Action {
+    /// Registers a resource provider in a subscription.
+    RegisterProvider {
+        /// The subscription.
+        subscription_id: String,
+        /// The provider, such as `Microsoft.Web`.
+        namespace: String,
+    },
+    /// Makes or changes a resource.
+    PutResource {
+        /// Its ARM path.
+        id: String,
+        /// API version of its type.
+        api_version: String,
+        /// Its body.
+        body: Value,
+    },
+    /// Gives a role. The assignment's name follows from scope, principal and role.
+    AssignRole {
+        /// Where.
+        scope: String,
+        /// API version.
+        api_version: String,
+        /// The assignment's body.
+        body: Value,
+    },
+    /// Takes a role back that was given by [`Action::AssignRole`] for these three.
+    UnassignRole {
+        /// Where.
+        scope: String,
+        /// API version.
+        api_version: String,
+        /// Whose.
+        principal_id: String,
+        /// Id of the role's definition.
+        role: String,
+    },
+    /// Writes a secret. Its value is not in the plan: it is looked up by the key of the answers.
+    PutSecret {
+        /// ARM path of the vault.
+        vault_id: String,
+        /// Where the vault's own API answers.
+        vault_uri: String,
+        /// The secret's name.
+        name: String,
+        /// Key of the answers whose value it is.
+        answer: String,
+    },
+    /// Turns a classic table into one that data collection rules can feed. One-way.
+    MigrateTable {
+        /// The table's ARM path.
+        id: String,
+        /// API version.
+        api_version: String,
+    },
+    /// Writes a blob unless it is there.
+    UploadIfAbsent {
+        /// The container's address.
+        container_url: String,
+        /// The blob's name.
+        blob: String,
+        /// Its text.
+        text: String,
+    },
+    /// Keeps the worker package under the name of its hash.
+    UploadPackage {
+        /// The container's address.
+        container_url: String,
+        /// SHA-256 of the package.
+        sha256: String,
+    },
+    /// Publishes the worker package to the Function App and names it in the app's tags.
+    Publish {
+        /// ARM path of the site.
+        site_id: String,
+        /// SHA-256 of the package.
+        sha256: String,
+        /// SHA-256 of the package that was there before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        previous: Option<String>,
+    },
+    /// Changes app settings: the others stay as they are.
+    MergeSettings {
+        /// ARM path of the site.
+        site_id: String,
+        /// Settings to write.
+        set: BTreeMap<String, String>,
+        /// Settings to take away.
+        remove: Vec<String>,
+    },
+    /// Deletes a resource. One that is gone already is fine.
+    Delete {
+        /// Its ARM path.
+        id: String,
+        /// API version of its type.
+        api_version: String,
+    },
+    /// Deletes the resource group if nothing is in it any more.
+    DeleteEmptyGroup {
+        /// Its ARM path.
+        id: String,
+        /// API version.
+        api_version: String,
+    },
+}
+
+/// How much a finding weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// The plan cannot be carried out.
+    Refuses,
+    /// It can, and something will be wrong or missing.
+    Warning,
+    /// Good to know.
+    Note,
+}
+
+/// Something that was seen while planning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Which kind of finding: a short word, stable, for scripts and for the documentation.
+    pub id: String,
+    /// Its weight.
+    pub severity: Severity,
+    /// What was seen.
+    pub message: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+impl Finding {
+    /// A finding that stops the plan.
+    pub fn refuses(id: &str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            id: id.to_owned(),
+            severity: Severity::Refuses,
+            message: message.into(),
+            remedy: Some(remedy.into()),
+        }
+    }
+
+    /// A finding that does not.
+    pub fn warns(id: &str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::refuses(id, message, remedy) }
+    }
+
+    /// Something good to know.
+    pub fn notes(id: &str, message: impl Into<String>) -> Self {
+        Self { id: id.to_owned(), severity: Severity::Note, message: message.into(), remedy: None }
+    }
+}
