@@ -34,6 +34,7 @@ pub use claims::PrincipalKind;
 pub use credential::{AuthMethod, Clock, EnvironmentValues, SignInAttempt, SignedIn};
 pub use error::{AzureError, ErrorLeaf, ErrorTree, Hint, Refusal};
 pub use host::HostStatus;
+pub use http::client as http_client;
 pub use id::{IdError, ResourceId};
 pub use publish::Published;
 pub use query::Rows;

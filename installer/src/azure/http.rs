@@ -29,7 +29,7 @@ const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-reque
 
 /// Makes the client: no redirects, since a redirect could take a token elsewhere; the system's
 /// proxy settings and trusted certificates (`HTTPS_PROXY`, `SSL_CERT_FILE`), plus those of a file.
-pub(super) fn client(certificates: Option<&Path>) -> Result<reqwest::Client, AzureError> {
+pub fn client(certificates: Option<&Path>) -> Result<reqwest::Client, AzureError> {
     let mut builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .redirect(redirect::Policy::none())

