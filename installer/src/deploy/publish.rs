@@ -1,0 +1,81 @@
+//! Publishes the worker package to the Function App.
+
+use bytes::Bytes;
+use contract::resources::{PACKAGE_TAG, PREVIOUS_PACKAGE_TAG};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::azure::blob::Access;
+use crate::azure::{Azure, AzureError, ResourceId};
+use crate::plan::template::{RESOURCES_VERSION, SITES_VERSION};
+
+/// Publishes the package and names it in the app's tags, so that the next run knows what is there.
+/// Gives the site as Azure has it.
+///
+/// # Errors
+/// [`AzureError`] when the app is not there or the publication fails; the app then runs what it ran
+/// before.
+pub async fn publish(
+    azure: &Azure,
+    site_id: &ResourceId,
+    package: Bytes,
+    sha256: &str,
+    previous: Option<&str>,
+) -> Result<Value, AzureError> {
+    let what = format!("publishing to {site_id}");
+    let site = azure
+        .get(site_id, SITES_VERSION)
+        .await?
+        .ok_or(AzureError::Incomplete { what: what.clone(), missing: "site" })?;
+    let scm = scm_host(&site).ok_or(AzureError::Incomplete { what, missing: "hostNameSslStates" })?;
+    azure.publish(&scm, package, Access::JustGranted).await?;
+
+    let mut tags = json!({ PACKAGE_TAG: sha256 });
+    if let Some(previous) = previous {
+        tags[PREVIOUS_PACKAGE_TAG] = previous.into();
+    }
+    let id = ResourceId::parse(&format!("{}/providers/Microsoft.Resources/tags/default", site_id.path()))?;
+    let body = json!({ "operation": "Merge", "properties": { "tags": tags } });
+    azure.patch(&id, RESOURCES_VERSION, &body).await?;
+    Ok(site)
+}
+
+/// The host of the publishing service: apps with unique host names have another than
+/// `<name>.scm.…` (facts 2.3).
+fn scm_host(site: &Value) -> Option<Url> {
+    let states = site["properties"]["hostNameSslStates"].as_array()?;
+    let name = states.iter().find(|state| state["hostType"] == "Repository")?["name"].as_str()?;
+    Url::parse(&format!("https://{name}")).ok()
+}
+
+/// The address of the app itself.
+pub fn site_url(site: &Value) -> Option<Url> {
+    Url::parse(&format!("https://{}", site["properties"]["defaultHostName"].as_str()?)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{scm_host, site_url};
+
+    #[test]
+    fn hosts_are_taken_from_the_site_and_not_made_up() {
+        let site = json!({ "properties": {
+            "defaultHostName": "func-a-b3c.westeurope-01.azurewebsites.net",
+            "hostNameSslStates": [
+                { "name": "func-a-b3c.westeurope-01.azurewebsites.net", "hostType": "Standard" },
+                { "name": "func-a-b3c.scm.westeurope-01.azurewebsites.net", "hostType": "Repository" }
+            ]
+        }});
+        assert_eq!(
+            scm_host(&site).expect("a host").as_str(),
+            "https://func-a-b3c.scm.westeurope-01.azurewebsites.net/"
+        );
+        assert_eq!(
+            site_url(&site).expect("a host").host_str(),
+            Some("func-a-b3c.westeurope-01.azurewebsites.net")
+        );
+        assert_eq!(scm_host(&json!({})), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! Carries out one step.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::wait::wait_until;
+use super::{Material, ProvisionError};
+use crate::azure::blob::Access;
+use crate::azure::vault::Vault;
+use crate::azure::{Azure, AzureError, ResourceId};
+use crate::deploy;
+use crate::plan::template::assignment_name;
+use crate::plan::{Action, Step};
+use crate::ui::{Event, Ui};
+
+/// Type of role assignments below their scope.
+const ASSIGNMENTS: &str = "Microsoft.Authorization/roleAssignments";
+
+/// Does what the action says; gives the resource as Azure has it then, or null.
+pub(super) async fn act(
+    azure: &Azure,
+    ui: &Ui,
+    step: &Step,
+    action: Action,
+    material: &Material,
+) -> Result<Value, ProvisionError> {
+    let refused = |source: AzureError| ProvisionError::Step { title: step.title.clone(), source };
+    let parse = |id: &str| ResourceId::parse(id).map_err(|error| refused(AzureError::Id(error)));
+    let missing = |what: &str| ProvisionError::Material { title: step.title.clone(), what: what.to_owned() };
+    let waiting = |reason: &str| {
+        ui.say(Event::StepWaiting {
+            key: step.key.clone(),
+            title: step.title.clone(),
+            reason: reason.to_owned(),
+        });
+    };
+    match action {
+        Action::PutResource { id, api_version, body } => {
+            azure.put(&parse(&id)?, &api_version, &body).await.map_err(refused)
+        }
+        Action::AssignRole { scope, api_version, body } => {
+            let text = |name: &str| body["properties"][name].as_str().unwrap_or_default().to_owned();
+            let role = text("roleDefinitionId").rsplit('/').next().unwrap_or_default().to_owned();
+            let name = assignment_name(&scope, &text("principalId"), &role);
+            let id = parse(&format!("{scope}/providers/{ASSIGNMENTS}/{name}"))?;
+            match azure.put(&id, &api_version, &body).await {
+                // The same role for the same principal under another name: it is given.
+                Err(error) if error.has_code("RoleAssignmentExists") => Ok(body),
+                other => other.map_err(refused),
+            }
+        }
+        Action::UnassignRole { scope, api_version, principal_id, role } => {
+            let name = assignment_name(&scope, &principal_id, &role);
+            let id = parse(&format!("{scope}/providers/{ASSIGNMENTS}/{name}"))?;
+            azure.delete(&id, &api_version).await.map_err(refused)?;
+            Ok(Value::Null)
+        }
+        Action::PutSecret { vault_id, vault_uri, name, answer } => {
+            let value =
+                material.secrets.get(&answer).ok_or_else(|| missing(&format!("the value of `{answer}`")))?;
+            let vault = Vault {
+                id: parse(&vault_id)?,
+                uri: url(&vault_uri).ok_or_else(|| missing("the vault's address"))?,
+            };
+            azure.set_secret(&vault, &name, value, Access::JustGranted).await.map_err(refused)?;
+            Ok(Value::Null)
+        }
+        Action::RegisterProvider { subscription_id, namespace } => {
+            waiting("registering usually takes a minute or two");
+            register(azure, &subscription_id, &namespace).await.map_err(refused)?;
+            Ok(Value::Null)
+        }
+        Action::MigrateTable { id, api_version } => {
+            azure.post(&parse(&id)?, "migrate", &api_version, &Value::Null).await.map_err(refused)
+        }
+        Action::UploadIfAbsent { container_url, blob, text } => {
+            let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
+            waiting("a role given a moment ago usually works within a minute or two, at times ten");
+            azure
+                .upload_if_absent(&container, &blob, Bytes::from(text), Access::JustGranted)
+                .await
+                .map_err(refused)?;
+            Ok(Value::Null)
+        }
+        Action::UploadPackage { container_url, sha256 } => {
+            let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
+            let package = material.package.clone().ok_or_else(|| missing("the worker package"))?;
+            waiting("a role given a moment ago usually works within a minute or two, at times ten");
+            azure
+                .upload_if_absent(&container, &format!("{sha256}.zip"), package, Access::JustGranted)
+                .await
+                .map_err(refused)?;
+            Ok(Value::Null)
+        }
+        Action::Publish { site_id, sha256, previous } => {
+            let package = material.package.clone().ok_or_else(|| missing("the worker package"))?;
+            waiting("the first deployment usually takes one to five minutes");
+            deploy::publish::publish(azure, &parse(&site_id)?, package, &sha256, previous.as_deref())
+                .await
+                .map_err(refused)
+        }
+        Action::MergeSettings { site_id, set, remove } => {
+            let id = parse(&site_id)?;
+            let mut settings = azure.app_settings(&id).await.map_err(refused)?;
+            for name in &remove {
+                settings.remove(name);
+            }
+            settings.extend(set);
+            azure.set_app_settings(&id, &settings).await.map_err(refused)?;
+            Ok(Value::Null)
+        }
+        Action::Delete { id, api_version } => {
+            azure.delete(&parse(&id)?, &api_version).await.map_err(refused)?;
+            Ok(Value::Null)
+        }
+        Action::DeleteEmptyGroup { id, api_version } => {
+            let left = azure
+                .list(&format!("{id}/resources"), crate::plan::template::RESOURCES_VERSION)
+                .await
+                .map_err(refused)?;
+            if left.is_empty() {
+                azure.delete(&parse(&id)?, &api_version).await.map_err(refused)?;
+            } else {
+                ui.say(Event::StepSkipped {
+                    key: step.key.clone(),
+                    title: step.title.clone(),
+                    reason: format!("{} other resources are in it", left.len()),
+                });
+            }
+            Ok(Value::Null)
+        }
+    }
+}
+
+/// Registers a provider and waits until it is.
+async fn register(azure: &Azure, subscription_id: &str, namespace: &str) -> Result<(), AzureError> {
+    let version = crate::plan::template::RESOURCES_VERSION;
+    let id = ResourceId::parse(&format!("/subscriptions/{subscription_id}/providers/{namespace}"))?;
+    azure.post(&id, "register", version, &json!({})).await?;
+    wait_until(azure, &id, version, |provider| provider["registrationState"] == "Registered").await
+}
+
+fn url(text: &str) -> Option<Url> {
+    Url::parse(text).ok()
+}

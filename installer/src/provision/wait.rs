@@ -1,0 +1,37 @@
+//! Waits for something that Azure does in its own time.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::azure::{Azure, AzureError, ResourceId};
+
+/// Reads the resource until it is as wanted, as often and as long as the client's timings say.
+///
+/// # Errors
+/// [`AzureError`] when Azure refuses a read, and [`AzureError::StillRunning`] at the limit.
+pub async fn wait_until(
+    azure: &Azure,
+    id: &ResourceId,
+    api_version: &str,
+    wanted: impl Fn(&Value) -> bool,
+) -> Result<(), AzureError> {
+    let timings = *azure.timings();
+    let mut waited = Duration::ZERO;
+    loop {
+        if azure.get(id, api_version).await?.is_some_and(|resource| wanted(&resource)) {
+            return Ok(());
+        }
+        if waited >= timings.operation {
+            return Err(AzureError::StillRunning {
+                what: format!("waiting for {id}"),
+                state: "not as wanted".to_owned(),
+                waited,
+                url: id.path().to_owned(),
+            });
+        }
+        tokio::time::sleep(timings.poll_every).await;
+        // At least a millisecond, so that a client without delays comes to an end as well.
+        waited += timings.poll_every.max(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,138 @@
+//! The terminal: data on stdout, talk on stderr, and nothing else prints.
+//!
+//! The engine emits [`Event`]s; a listener for people and one for programs show them.
+
+pub mod event;
+pub mod failure;
+pub mod human;
+pub mod json;
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::world::World;
+pub use event::Event;
+pub use failure::Failure;
+
+/// What the output is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Output {
+    /// People.
+    #[default]
+    Human,
+    /// Programs: one JSON document on stdout, one JSON object a line on stderr.
+    Json,
+}
+
+/// How much is said on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Loudness {
+    /// Errors alone.
+    Quiet,
+    /// What happens.
+    #[default]
+    Normal,
+    /// What happens, in detail.
+    Verbose,
+}
+
+/// Hears what happens.
+pub trait Listener: Send + Sync {
+    /// Shows one event.
+    fn on(&self, event: &Event);
+}
+
+/// The terminal, as one value that is passed to whoever has something to say.
+#[derive(Clone)]
+pub struct Ui {
+    output: Output,
+    colour: bool,
+    listener: Arc<dyn Listener>,
+}
+
+impl Ui {
+    /// A listener that fits the output, the terminal and the loudness. Colour is used on a terminal
+    /// alone, and never with `NO_COLOR` set (<https://no-color.org>).
+    pub fn new(world: &World, output: Output, loudness: Loudness, no_color: bool) -> Self {
+        let colour = |terminal: bool| {
+            terminal
+                && !no_color
+                && world.variable("NO_COLOR").is_none()
+                && world.variable("TERM") != Some("dumb")
+        };
+        let listener: Arc<dyn Listener> = match output {
+            Output::Json => Arc::new(json::Lines::new(loudness)),
+            Output::Human => Arc::new(human::Lines::new(
+                loudness,
+                colour(world.terminal.error),
+                world.terminal.error && world.variable("CI").is_none(),
+            )),
+        };
+        Self { output, colour: colour(world.terminal.output), listener }
+    }
+
+    /// Tells what happens.
+    pub fn say(&self, event: Event) {
+        self.listener.on(&event);
+    }
+
+    /// Prints a command's data: the text for people or the JSON for programs.
+    ///
+    /// # Errors
+    /// When stdout cannot be written to, such as a pipe that was closed.
+    pub fn data(&self, text: &str, json: &Value) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        match self.output {
+            Output::Human => out.write_all(text.as_bytes())?,
+            Output::Json => writeln!(out, "{json:#}")?,
+        }
+        out.flush()
+    }
+
+    /// Prints for people what a question is about; with `--output json` it is not printed, since
+    /// stdout holds one document there.
+    ///
+    /// # Errors
+    /// When stdout cannot be written to.
+    pub fn show(&self, text: &str) -> io::Result<()> {
+        if self.output == Output::Human {
+            let mut out = io::stdout().lock();
+            out.write_all(text.as_bytes())?;
+            out.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Shows why a command failed: for people on stderr, for programs as the document on stdout.
+    pub fn failure(&self, failure: &Failure) {
+        // Nothing can be told about a stream that does not take it.
+        let _ = match self.output {
+            Output::Human => io::stderr().lock().write_all(failure.text().as_bytes()),
+            Output::Json => writeln!(io::stdout().lock(), "{:#}", failure.json()),
+        };
+    }
+
+    /// Asks a yes-or-no question; without a terminal the answer is no.
+    pub fn confirm(&self, world: &World, question: &str) -> bool {
+        if !world.terminal.input || !world.terminal.error || self.output == Output::Json {
+            return false;
+        }
+        dialoguer::Confirm::new()
+            .with_prompt(question)
+            .default(false)
+            .interact_on(&console::Term::stderr())
+            .unwrap_or(false)
+    }
+
+    /// What the output is made for.
+    pub fn output(&self) -> Output {
+        self.output
+    }
+
+    /// Whether data may be coloured.
+    pub fn colour(&self) -> bool {
+        self.colour
+    }
+}

@@ -1,0 +1,90 @@
+//! What the engine tells while it works.
+
+use serde::Serialize;
+
+use crate::plan::Finding;
+use crate::verify::Probe;
+
+/// Something that happened. With `--output json` each is one line on stderr.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// Who is signed in, and how.
+    SignedIn {
+        /// The way that worked.
+        method: String,
+        /// User name, or the application's id.
+        account: String,
+        /// The tenant.
+        tenant: String,
+        /// The cloud.
+        cloud: String,
+    },
+    /// Something is being looked at.
+    Looking {
+        /// What.
+        what: String,
+    },
+    /// Something good to know.
+    Note {
+        /// What.
+        text: String,
+    },
+    /// A finding of the plan or of a check.
+    Found {
+        /// The finding.
+        finding: Finding,
+    },
+    /// A step begins.
+    StepStarted {
+        /// Its key.
+        key: String,
+        /// What it is about.
+        title: String,
+        /// How many steps are done.
+        done: usize,
+        /// How many there are.
+        total: usize,
+    },
+    /// A step waits for something that is normal to wait for.
+    StepWaiting {
+        /// Its key.
+        key: String,
+        /// What it is about.
+        title: String,
+        /// What for, and how long that usually takes.
+        reason: String,
+    },
+    /// A step is done.
+    StepDone {
+        /// Its key.
+        key: String,
+        /// What it is about.
+        title: String,
+        /// How long it took.
+        millis: u64,
+    },
+    /// A step was not needed.
+    StepSkipped {
+        /// Its key.
+        key: String,
+        /// What it is about.
+        title: String,
+        /// Why.
+        reason: String,
+    },
+    /// A step failed.
+    StepFailed {
+        /// Its key.
+        key: String,
+        /// What it is about.
+        title: String,
+        /// What happened.
+        error: String,
+    },
+    /// A probe of the running installation gave a result.
+    Probed {
+        /// The probe.
+        probe: Probe,
+    },
+}
