@@ -1,0 +1,50 @@
+//! The commands: walks along the path of the crate.
+
+pub mod arguments;
+pub mod gather;
+pub mod install;
+pub mod plan;
+pub mod status;
+pub mod teardown;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::ui::{Failure, Ui};
+use crate::world::World;
+use arguments::{Arguments, Command};
+
+/// Exit code of `plan` when there is something to do.
+pub const CHANGES: u8 = 10;
+
+/// Runs the command of the world's arguments; gives the exit code.
+pub async fn run(world: &World) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(&world.arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Clap writes help to stdout and faults to stderr, each with its own exit code.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let ui = Ui::new(world, arguments.global.output, arguments.global.loudness(), arguments.global.no_color);
+    let ended = match &arguments.command {
+        Command::Plan(options) => plan::run(world, &ui, &arguments.global, options).await,
+        Command::Install(options) => install::run(world, &ui, &arguments.global, options).await,
+        Command::Teardown(options) => teardown::run(world, &ui, &arguments.global, options).await,
+        Command::Status(options) => status::run(world, &ui, &arguments.global, options).await,
+    };
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            ui.failure(&failure);
+            ExitCode::from(failure.kind.exit_code())
+        }
+    }
+}
+
+/// The failure of a stream that cannot be written to.
+pub(crate) fn unwritable(error: std::io::Error) -> Failure {
+    Failure::of(&error)
+}

@@ -1,0 +1,192 @@
+//! What the commands have in common at their beginning: answers, sign-in, package.
+
+use std::path::Path;
+
+use crate::answers::given::{Given, Origin, Problem, check_scalar, read_text};
+use crate::answers::intent::Intent;
+use crate::answers::keys::{self, Shape};
+use crate::answers::secret::Secrets;
+use crate::answers::{Value, yaml};
+use crate::azure::{Azure, Clock, ConnectOptions, EnvironmentValues, Timings};
+use crate::deploy::package::Package;
+use crate::plan::PackageFacts;
+use crate::ui::{Event, Failure, Ui};
+use crate::world::World;
+use contract::cloud::CloudProfile;
+
+use super::arguments::{AnswerOptions, Global};
+
+/// Variable that multiplies every delay; heeded under a custom cloud alone, where demonstrations and
+/// tests run against a simulator that is not as slow as Azure.
+const TIMINGS_SCALE: &str = "MIMECAST_SENTINEL_TIMINGS_SCALE";
+
+/// Everything that was given: file, then environment, then flags, each stronger than the one before.
+pub(crate) fn given(world: &World, global: &Global, options: &AnswerOptions) -> Result<Given, Failure> {
+    let mut given = Given::secrets_from_environment(world);
+    let mut problems = Vec::new();
+    if let Some(path) = &options.answers {
+        let text = world.read_text(path).map_err(|error| {
+            let mut failure = Failure::of(&error);
+            failure.chain.insert(0, format!("could not read the answers file `{}`", path.display()));
+            failure
+        })?;
+        let file = path.display().to_string();
+        match yaml::read(&text, |line| Origin::File { file: file.clone(), line }) {
+            Ok(of_file) => given.overlay(of_file),
+            Err(found) => problems.extend(found),
+        }
+    }
+    match Given::from_environment(world) {
+        Ok(of_environment) => given.overlay(of_environment),
+        Err(found) => problems.extend(found),
+    }
+    match flags(global, options) {
+        Ok(of_flags) => given.overlay(of_flags),
+        Err(found) => problems.extend(found),
+    }
+    if problems.is_empty() { Ok(given) } else { Err(wrong(problems)) }
+}
+
+fn wrong(problems: Vec<Problem>) -> Failure {
+    let count = problems.len();
+    let what = if count == 1 {
+        "the answers have a problem".to_owned()
+    } else {
+        format!("the answers have {count} problems")
+    };
+    Failure::problems(what, problems)
+}
+
+fn flags(global: &Global, options: &AnswerOptions) -> Result<Given, Vec<Problem>> {
+    let mut given = Given::default();
+    let mut problems = Vec::new();
+    let named = [
+        ("--cloud", "azure.cloud", &global.cloud),
+        ("--subscription", "azure.subscription_id", &global.subscription),
+        ("--tenant", "azure.tenant_id", &global.tenant),
+        ("--resource-group", "azure.resource_group", &global.resource_group),
+        ("--name", "name", &global.name),
+    ];
+    for (flag, path, value) in named {
+        let Some(value) = value else { continue };
+        let shape = keys::find(path).map_or(Shape::Text, |key| key.shape);
+        match check_scalar(shape, value) {
+            Ok(text) => given.put(path, Value::Text(text), Origin::Flag(flag)),
+            Err(message) => {
+                problems.push(Problem { origin: Origin::Flag(flag), key: Some(path.to_owned()), message })
+            }
+        }
+    }
+    for pair in &options.set {
+        let origin = Origin::Flag("--set");
+        let Some((path, text)) = pair.split_once('=') else {
+            // The text is not repeated: someone may have put a secret there.
+            problems.push(Problem { origin, key: None, message: "takes KEY=VALUE".to_owned() });
+            continue;
+        };
+        let read = match keys::resolve(path) {
+            None => {
+                let meant =
+                    keys::nearest(path).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                Err(format!("unknown key{meant}"))
+            }
+            Some(key) => read_text(key.shape, text),
+        };
+        match read {
+            Ok(value) => given.put(path, value, origin),
+            Err(message) => problems.push(Problem { origin, key: Some(path.to_owned()), message }),
+        }
+    }
+    if problems.is_empty() { Ok(given) } else { Err(problems) }
+}
+
+/// The complete answers.
+pub(crate) fn intent(world: &World, given: &Given) -> Result<Intent, Failure> {
+    Intent::of(given, world).map_err(wrong)
+}
+
+/// The cloud alone, for commands that need no answers.
+pub(crate) fn cloud(world: &World, given: &Given) -> Result<CloudProfile, Failure> {
+    crate::answers::intent::cloud(given, world).map_err(Failure::user)
+}
+
+/// The secrets that are not in a vault.
+pub(crate) fn secrets(world: &World, intent: &Intent) -> Result<Secrets, Failure> {
+    let sources = intent.secret_sources();
+    Secrets::read(world, sources.iter().map(|(key, source)| (key.as_str(), *source)))
+        .map_err(|errors| Failure::problems("a secret could not be read", errors.iter().map(full)))
+}
+
+fn full(error: &crate::answers::secret::SecretError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// Signs in and says as whom.
+pub(crate) async fn connect(
+    world: &World,
+    ui: &Ui,
+    global: &Global,
+    cloud: &CloudProfile,
+    tenant: Option<&str>,
+) -> Result<Azure, Failure> {
+    let clock_world = world.clone();
+    let factor = world
+        .variable(TIMINGS_SCALE)
+        .filter(|_| cloud.custom())
+        .and_then(|text| text.parse::<f64>().ok())
+        .filter(|factor| factor.is_finite() && *factor >= 0.0);
+    let azure = Azure::connect(ConnectOptions {
+        auth: global.auth,
+        cloud: cloud.clone(),
+        tenant: tenant.map(str::to_owned),
+        environment: EnvironmentValues::read(|name| world.variable(name).map(str::to_owned)),
+        certificates: certificates(world).map(Path::to_path_buf),
+        timings: factor.map_or_else(Timings::default, |factor| Timings::default().scaled(factor)),
+        clock: Clock::new(move || clock_world.now()),
+        executor: None,
+    })
+    .await
+    .map_err(|error| Failure::of(&error))?;
+    let signed_in = azure.signed_in();
+    let unknown = || "unknown".to_owned();
+    ui.say(Event::SignedIn {
+        method: signed_in.method.name().to_owned(),
+        account: signed_in.name.clone().or_else(|| signed_in.object_id.clone()).unwrap_or_else(unknown),
+        tenant: signed_in.tenant_id.clone().unwrap_or_else(unknown),
+        cloud: cloud.name.clone(),
+    });
+    Ok(azure)
+}
+
+/// The file of certificates to trust beside the system's.
+pub(crate) fn certificates(world: &World) -> Option<&Path> {
+    world.variable("SSL_CERT_FILE").or_else(|| world.variable("REQUESTS_CA_BUNDLE")).map(Path::new)
+}
+
+/// The worker package: the one that was given, else the one that is built in, if this build has one.
+pub(crate) fn package(world: &World, file: Option<&Path>) -> Result<Option<Package>, Failure> {
+    let Some(path) = file else {
+        return match crate::deploy::package::BUILT_IN {
+            Some(bytes) => Package::of(bytes.to_vec()).map(Some).map_err(|error| Failure::internal(&error)),
+            None => Ok(None),
+        };
+    };
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        let mut failure = Failure::of(error);
+        failure.chain.insert(0, format!("could not use the worker package `{}`", path.display()));
+        failure
+    };
+    let bytes = world.read_bytes(path).map_err(|error| failed(&error))?;
+    Package::of(bytes).map(Some).map_err(|error| failed(&error))
+}
+
+/// What a plan needs to know of the package.
+pub(crate) fn facts(package: Option<&Package>) -> Option<PackageFacts> {
+    package.map(|package| PackageFacts {
+        sha256: package.sha256.clone(),
+        size_bytes: package.bytes.len() as u64,
+    })
+}

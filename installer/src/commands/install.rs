@@ -1,0 +1,135 @@
+//! `install`: the whole path, after showing the plan.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::arguments::{Global, InstallOptions};
+use super::{gather, plan, unwritable};
+use crate::azure::{Azure, ResourceId};
+use crate::plan::Plan;
+use crate::provision::{Failed, Material, ProvisionError, Provisioned, provision};
+use crate::ui::failure::Kind;
+use crate::ui::{Event, Failure, Ui, human};
+use crate::verify::{Report, probe};
+use crate::world::World;
+
+const TO_GO_ON: &str = "run the same command again; finished steps are skipped";
+
+/// Runs the command.
+pub(super) async fn run(
+    world: &World,
+    ui: &Ui,
+    global: &Global,
+    options: &InstallOptions,
+) -> Result<u8, Failure> {
+    let started = world.stopwatch();
+    let given = gather::given(world, global, &options.answers)?;
+    let intent = gather::intent(world, &given)?;
+    let secrets = gather::secrets(world, &intent)?;
+    let package = gather::package(world, options.package.as_deref())?;
+    let azure = gather::connect(world, ui, global, &intent.cloud, intent.tenant_id.as_deref()).await?;
+    let planned =
+        plan::make(world, ui, &azure, &intent, &secrets, gather::facts(package.as_ref()).as_ref()).await?;
+    let plan = &planned.plan;
+    ui.show(&human::plan(plan, ui.colour())).map_err(unwritable)?;
+    if plan.refused() {
+        let reasons =
+            plan.findings.iter().filter(|finding| finding.severity == crate::plan::Severity::Refuses).map(
+                |finding| format!("{}; {}", finding.message, finding.remedy.as_deref().unwrap_or_default()),
+            );
+        return Err(Failure::problems("the plan cannot be carried out; nothing was changed", reasons));
+    }
+    if plan.empty() {
+        ui.data("", &json!({ "plan": plan, "report": Value::Null })).map_err(unwritable)?;
+        return Ok(0);
+    }
+    confirm(world, ui, options.yes, "Carry out this plan?")?;
+
+    let material = Material { secrets: secrets.into_values(), package: package.map(|package| package.bytes) };
+    carry_out(&azure, ui, world, plan, &material).await?;
+    ui.say(Event::Note {
+        text: format!(
+            "portal: {}#@/resource/subscriptions/{}/resourceGroups/{}",
+            intent.cloud.portal, plan.subscription_id, plan.resource_group
+        ),
+    });
+
+    let report = if options.no_wait {
+        None
+    } else {
+        let subject = probe::Subject {
+            installation: plan.installation.clone(),
+            site_id: ResourceId::parse(&plan.function_app_id).map_err(|error| Failure::internal(&error))?,
+            workspace_customer_id: planned.inventory.workspace.customer_id.clone(),
+            events_expected: planned.events_expected,
+        };
+        let limit = Duration::from_secs(options.wait);
+        let found = probe::verify(&azure, ui, world, &subject, started, limit).await;
+        Some(found.map_err(|error| {
+            Failure::of(&error)
+                .after(vec!["the whole plan".to_owned()], "`mimecast-sentinel status` looks again")
+        })?)
+    };
+    finish(ui, plan, report.as_ref())
+}
+
+fn finish(ui: &Ui, plan: &Plan, report: Option<&Report>) -> Result<u8, Failure> {
+    let text = match report {
+        Some(report) if report.bad() => {
+            "Installed, but something is not as it should be; see above.\n".to_owned()
+        }
+        Some(Report { audit_rows: Some(rows), first_row_secs: Some(secs), .. }) => {
+            format!("Installed: {rows} audit rows are in the workspace, the first seen after {secs} s.\n")
+        }
+        Some(_) => {
+            "Installed. Rows may take up to 45 minutes to show; `mimecast-sentinel status` looks again.\n"
+                .to_owned()
+        }
+        None => {
+            "Installed. Nothing was waited for; `mimecast-sentinel status` looks whether events arrive.\n"
+                .to_owned()
+        }
+    };
+    ui.data(&text, &json!({ "plan": plan, "report": report })).map_err(unwritable)?;
+    Ok(if report.is_some_and(Report::bad) { Kind::Partial.exit_code() } else { 0 })
+}
+
+/// Asks, unless told not to.
+pub(super) fn confirm(world: &World, ui: &Ui, yes: bool, question: &str) -> Result<(), Failure> {
+    if yes || ui.confirm(world, question) {
+        return Ok(());
+    }
+    Err(Failure::user(if world.terminal.input {
+        "cancelled; nothing was changed"
+    } else {
+        "not confirmed, and there is no terminal to ask on: give --yes; nothing was changed"
+    }))
+}
+
+/// Carries a plan out, until its end or until the person stops it.
+pub(super) async fn carry_out(
+    azure: &Azure,
+    ui: &Ui,
+    world: &World,
+    plan: &Plan,
+    material: &Material,
+) -> Result<Provisioned, Failure> {
+    let stop = async {
+        // Without a handler nobody can stop it in a good way, which is no reason not to begin.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    provision(azure, ui, world, plan, material, stop).await.map_err(|failed: Failed| {
+        let mut failure = match &failed.source {
+            error @ ProvisionError::Circle(_) => Failure::internal(error),
+            error => Failure::of(error),
+        };
+        if matches!(failed.source, ProvisionError::Stopped) {
+            failure = Failure::user("stopped; what Azure was doing has ended");
+            failure.kind = Kind::Interrupted;
+        }
+        failure.after(failed.provisioned.done, TO_GO_ON)
+    })
+}
