@@ -164,9 +164,10 @@ async fn categories(State(mimecast): State<Mimecast>, headers: HeaderMap) -> Res
     let now = mimecast.clock.now();
     let path = "/api/audit/get-categories";
     mimecast
-        .answered(|account| match account.access.admit(&account.settings, now, &headers, path) {
-            Err(refused) => refused,
-            Ok(()) => account.access.counted(&account.settings, now, answer::categories()),
+        .answered(|account| {
+            let admitted = account.access.admit(&account.settings, now, &headers, path);
+            let answer = admitted.map_or_else(|refused| refused, |()| answer::categories());
+            account.access.counted(&account.settings, now, answer)
         })
         .await
 }
@@ -175,9 +176,10 @@ async fn account(State(mimecast): State<Mimecast>, headers: HeaderMap) -> Respon
     let now = mimecast.clock.now();
     let path = "/api/account/get-account";
     mimecast
-        .answered(|account| match account.access.admit(&account.settings, now, &headers, path) {
-            Err(refused) => refused,
-            Ok(()) => account.access.counted(&account.settings, now, answer::account()),
+        .answered(|account| {
+            let admitted = account.access.admit(&account.settings, now, &headers, path);
+            let answer = admitted.map_or_else(|refused| refused, |()| answer::account());
+            account.access.counted(&account.settings, now, answer)
         })
         .await
 }

@@ -220,7 +220,7 @@ impl Access {
             self.calls = 0;
         }
         if self.calls >= quota.limit {
-            return Err(self.limited(quota, now, Answer::status(429)));
+            return Err(Answer::status(429));
         }
         self.calls += 1;
         Ok(())
