@@ -23,6 +23,7 @@ use self::lease::Lease;
 pub use self::store::Blobs;
 use self::store::{Accounts, Change, Version, Write};
 use crate::data::DataPlane;
+use crate::data::follow::CONTAINERS;
 use crate::state::role::Need;
 use crate::storage::{Call, Reply, StorageError, answer, http_date};
 
@@ -93,6 +94,7 @@ fn on_container(data: &DataPlane, call: &Call, name: &str) -> Result<Reply, Stor
         return Err(StorageError::not_in_stand_in(call));
     }
     let now = data.blobs.now();
+    let _faces = data.both_faces();
     let mut accounts = data.blobs.lock();
     let stamped = |status, container: &store::Container| {
         Reply::new(status)
@@ -113,9 +115,9 @@ fn on_container(data: &DataPlane, call: &Call, name: &str) -> Result<Reply, Stor
                 .header("x-ms-has-legal-hold", "false"))
         }
         ("DELETE", None) => {
-            accounts.container(&call.account, name)?;
+            accounts.delete_container(&call.account, name)?;
             drop(accounts);
-            data.blobs.delete_container(&call.account, name);
+            data.abandon(&call.account, CONTAINERS, name);
             Ok(Reply::new(202))
         }
         ("PUT", Some("metadata")) => {

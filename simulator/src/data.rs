@@ -1,12 +1,18 @@
 //! The data planes, beside the control plane's [`State`]: blobs, queues, rows, packages and hosts.
 
+pub(crate) mod follow;
 #[cfg(test)]
 pub(crate) mod scene;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
 use crate::blob::Blobs;
 use crate::entra::{Audience, Denied, caller};
+use crate::functions::Hosts;
+use crate::publish::Deployments;
 use crate::queue::Queues;
 use crate::rows::Rows;
 use crate::state::State;
@@ -24,6 +30,13 @@ pub struct DataPlane {
     pub queues: Queues,
     /// Workspaces' rows.
     pub rows: Rows,
+    /// Sites' Functions hosts.
+    pub hosts: Hosts,
+    /// Sites' deployments.
+    pub(crate) deployments: Deployments,
+    /// Storage accounts as they were last seen: name and moment of creation. Held while the two faces
+    /// of a container or queue are changed together.
+    accounts: Arc<Mutex<BTreeSet<(String, String)>>>,
 }
 
 impl DataPlane {
@@ -34,8 +47,16 @@ impl DataPlane {
             blobs: Blobs::new(clock.clone()),
             queues: Queues::new(clock.clone()),
             rows: Rows::new(clock),
+            hosts: Hosts::new(state.clone()),
+            deployments: Deployments::default(),
+            accounts: Arc::default(),
             state,
         }
+    }
+
+    /// Keeps the control plane's changes away while both faces of a thing are changed here.
+    pub(crate) fn both_faces(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The resource of a type whose text at `pointer` is this one, without regard to case.

@@ -14,6 +14,7 @@
 //! * [`arm`]: Azure Resource Manager.
 //! * [`vault`]: Key Vault's data plane.
 //! * [`blob`], [`queue`]: Azure Storage in this process.
+//! * [`publish`], [`functions`]: packages taken in, and the host that runs them.
 //! * [`ingestion`], [`rows`], [`query`]: rows taken in, kept and found again.
 //! * [`mimecast`]: Mimecast's API, both generations.
 //! * [`simulator`]: all of it started.
@@ -24,9 +25,11 @@ pub mod clock;
 pub mod data;
 pub mod entra;
 pub mod fault;
+pub mod functions;
 pub mod ingestion;
 pub mod journal;
 pub mod mimecast;
+pub mod publish;
 pub mod query;
 pub mod queue;
 pub mod rows;

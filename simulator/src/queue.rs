@@ -12,16 +12,15 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
-use quick_xml::Reader;
-use quick_xml::escape::{escape, resolve_predefined_entity};
-use quick_xml::events::Event;
+use quick_xml::escape::escape;
 use time::Duration;
 
 pub use self::store::Queues;
-use self::store::{Message, create, find};
+use self::store::{Message, create, delete, find};
 use crate::data::DataPlane;
+use crate::data::follow::QUEUES;
 use crate::state::role::Need;
-use crate::storage::{Call, Reply, StorageError, answer, http_date};
+use crate::storage::{Call, Reply, StorageError, answer, http_date, leaves};
 
 /// Largest message: <https://learn.microsoft.com/azure/storage/queues/scalability-targets>.
 const MESSAGE_BYTES: usize = 64 * 1024;
@@ -103,16 +102,19 @@ fn list(data: &DataPlane, call: &Call) -> Result<Reply, StorageError> {
 
 fn on_queue(data: &DataPlane, call: &Call, name: &str) -> Result<Reply, StorageError> {
     let now = data.queues.now();
+    let _faces = data.both_faces();
     let mut queues = data.queues.lock();
     match (call.method.as_str(), call.query("comp")) {
         ("PUT", None) => {
             let new = create(&mut queues, &call.account, name, call.metadata())?;
+            drop(queues);
+            data.adopt(&call.account, QUEUES, name);
             Ok(Reply::new(if new { 201 } else { 204 }))
         }
         ("DELETE", None) => {
-            find(&mut queues, &call.account, name)?;
+            delete(&mut queues, &call.account, name)?;
             drop(queues);
-            data.queues.delete_queue(&call.account, name);
+            data.abandon(&call.account, QUEUES, name);
             Ok(Reply::new(204))
         }
         ("GET" | "HEAD", Some("metadata")) => {
@@ -252,42 +254,8 @@ fn document(messages: &[Message], part: Part) -> String {
 
 /// Reads `<QueueMessage><MessageText>…</MessageText></QueueMessage>`.
 fn read_message(body: &[u8]) -> Result<String, StorageError> {
-    let invalid = |_| StorageError::invalid_xml();
-    let body = std::str::from_utf8(body).map_err(|_| StorageError::invalid_xml())?;
-    let mut reader = Reader::from_str(body);
-    let mut text: Option<String> = None;
-    let mut inside = false;
-    loop {
-        match reader.read_event().map_err(invalid)? {
-            Event::Start(element) if element.name().as_ref() == b"MessageText" => {
-                inside = true;
-                text = Some(String::new());
-            }
-            Event::Empty(element) if element.name().as_ref() == b"MessageText" => text = Some(String::new()),
-            Event::End(element) if element.name().as_ref() == b"MessageText" => inside = false,
-            Event::Text(piece) if inside => {
-                let piece = piece.decode().map_err(|_| StorageError::invalid_xml())?;
-                text.get_or_insert_default().push_str(&piece);
-            }
-            Event::CData(piece) if inside => {
-                let piece = piece.decode().map_err(|_| StorageError::invalid_xml())?;
-                text.get_or_insert_default().push_str(&piece);
-            }
-            Event::GeneralRef(reference) if inside => {
-                let name = reference.decode().map_err(|_| StorageError::invalid_xml())?;
-                let text = text.get_or_insert_default();
-                match reference.resolve_char_ref().map_err(invalid)? {
-                    Some(character) => text.push(character),
-                    None => {
-                        text.push_str(resolve_predefined_entity(&name).ok_or_else(StorageError::invalid_xml)?)
-                    }
-                }
-            }
-            Event::Eof => break,
-            _ => {}
-        }
-    }
-    let text = text.ok_or_else(StorageError::invalid_xml)?;
+    let found = leaves(body, "QueueMessage")?.into_iter().find(|(name, _)| name == "MessageText");
+    let (_, text) = found.ok_or_else(StorageError::invalid_xml)?;
     if text.len() > MESSAGE_BYTES {
         return Err(StorageError::new(
             413,

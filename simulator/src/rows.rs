@@ -1,6 +1,6 @@
 //! The rows of the workspaces' tables, as Log Analytics stores them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -96,9 +96,12 @@ impl Rows {
         self.lock().tallies.get(table).copied().unwrap_or_default()
     }
 
-    /// Drops the rows of a table that was deleted.
-    pub fn table_removed(&self, workspace_id: &str, table: &str) {
-        self.lock().stored.remove(&(workspace_id.to_ascii_lowercase(), table.to_owned()));
+    /// Drops the rows of tables other than these, each by the lower-case id of its resource.
+    pub(crate) fn keep_only(&self, tables: &BTreeSet<String>) {
+        let left = |(workspace, table): &(String, String)| {
+            tables.contains(&format!("{workspace}/tables/{}", table.to_ascii_lowercase()))
+        };
+        self.lock().stored.retain(|place, _| left(place));
     }
 
     /// The rows that a query sees now.

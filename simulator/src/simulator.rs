@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::arm;
 use crate::clock::Clock;
 use crate::data::DataPlane;
+use crate::data::follow::follow;
 use crate::entra;
 use crate::fault::Faults;
 use crate::journal::{Detail, Journal};
@@ -21,7 +22,7 @@ use crate::server::Ground;
 use crate::state::role::OWNER;
 use crate::state::{AddressKind, Endpoints, State};
 use crate::tls::Certificates;
-use crate::{blob, ingestion, mimecast, query, queue, vault};
+use crate::{blob, functions, ingestion, mimecast, publish, query, queue, vault};
 
 /// Group of the workspace that is there from the start.
 pub const WORKSPACE_GROUP: &str = "rg-security";
@@ -74,10 +75,17 @@ impl Simulator {
         let ground = Ground::new(certificates, Journal::new(options.journal));
         let state = State::new(ground.clone(), &Uuid::new_v4().to_string());
         let data = DataPlane::new(state.clone());
+        let of_sites = data.clone();
+        state.serve(
+            AddressKind::Site,
+            Arc::new(move |_, site_id| functions::router(of_sites.clone(), site_id)),
+        );
+        let of_scm = data.clone();
+        state.serve(AddressKind::Scm, Arc::new(move |_, site_id| publish::router(of_scm.clone(), site_id)));
         let mimecast = Mimecast::new(ground.clock.clone());
 
         let endpoints = Endpoints {
-            resource_manager: ground.listen("arm", arm::router(state.clone())).await?,
+            resource_manager: ground.listen("arm", follow(arm::router(state.clone()), data.clone())).await?,
             entra: ground.listen("entra", entra::router(state.clone())).await?,
             identity: ground.listen("identity", entra::identity_router(state.clone())).await?,
             ingestion: ground.listen("ingestion", ingestion::router(data.clone())).await?,
@@ -203,6 +211,7 @@ impl Simulator {
 
 impl Drop for Simulator {
     fn drop(&mut self) {
+        self.data.hosts.stop();
         self.ground.stop();
     }
 }

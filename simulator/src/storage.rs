@@ -8,7 +8,9 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use quick_xml::escape::escape;
+use quick_xml::Reader;
+use quick_xml::escape::{escape, resolve_predefined_entity};
+use quick_xml::events::Event;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -262,6 +264,69 @@ pub(crate) fn answer(call: &Call, now: OffsetDateTime, result: Result<Reply, Sto
     response
 }
 
+/// The elements of an XML document that hold no others, with their texts, in order.
+///
+/// # Errors
+/// `InvalidXmlDocument` where it is no XML or its root has another name.
+pub(crate) fn leaves(document: &[u8], root: &str) -> Result<Vec<(String, String)>, StorageError> {
+    let invalid = |_| StorageError::invalid_xml();
+    let document = std::str::from_utf8(document).map_err(|_| StorageError::invalid_xml())?;
+    let mut reader = Reader::from_str(document.trim_start_matches('\u{feff}'));
+    // Each open element: its name, its text so far, and whether it holds others.
+    let mut open: Vec<(String, String, bool)> = Vec::new();
+    let mut found = Vec::new();
+    let mut seen_root = false;
+    loop {
+        let event = reader.read_event().map_err(invalid)?;
+        let piece = match event {
+            Event::Start(element) | Event::Empty(element) if open.is_empty() => {
+                seen_root |= element.name().as_ref() == root.as_bytes();
+                if !seen_root {
+                    return Err(StorageError::invalid_xml());
+                }
+                open.push((root.to_owned(), String::new(), true));
+                continue;
+            }
+            Event::Start(element) => {
+                let name = String::from_utf8_lossy(element.name().as_ref()).into_owned();
+                if let Some((_, _, holds)) = open.last_mut() {
+                    *holds = true;
+                }
+                open.push((name, String::new(), false));
+                continue;
+            }
+            Event::Empty(element) => {
+                found.push((String::from_utf8_lossy(element.name().as_ref()).into_owned(), String::new()));
+                if let Some((_, _, holds)) = open.last_mut() {
+                    *holds = true;
+                }
+                continue;
+            }
+            Event::End(_) => {
+                if let Some((name, text, false)) = open.pop() {
+                    found.push((name, text));
+                }
+                continue;
+            }
+            Event::Text(text) => text.decode().map_err(|_| StorageError::invalid_xml())?.into_owned(),
+            Event::CData(text) => text.decode().map_err(|_| StorageError::invalid_xml())?.into_owned(),
+            Event::GeneralRef(reference) => match reference.resolve_char_ref().map_err(invalid)? {
+                Some(character) => character.to_string(),
+                None => {
+                    let name = reference.decode().map_err(|_| StorageError::invalid_xml())?;
+                    resolve_predefined_entity(&name).ok_or_else(StorageError::invalid_xml)?.to_owned()
+                }
+            },
+            Event::Eof if seen_root => return Ok(found),
+            Event::Eof => return Err(StorageError::invalid_xml()),
+            _ => continue,
+        };
+        if let Some((_, text, _)) = open.last_mut() {
+            text.push_str(&piece);
+        }
+    }
+}
+
 /// Whether a name keeps the rule that containers and queues share: 3 to 63 lower-case letters,
 /// digits and hyphens, beginning and ending with a letter or digit, no two hyphens together
 /// (<https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata>).
@@ -277,7 +342,7 @@ pub(crate) fn valid_name(name: &str) -> bool {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 mod tests {
-    use super::{Call, http_date, parse_http_date, valid_name};
+    use super::{Call, http_date, leaves, parse_http_date, valid_name};
     use axum::http::{HeaderMap, Method};
     use bytes::Bytes;
     use time::macros::datetime;
@@ -298,6 +363,19 @@ mod tests {
         assert_eq!(call.parent.as_deref(), Some("container"));
         assert_eq!(call.child.as_deref(), Some("a b/c+d=e.txt"));
         assert_eq!(call.query("comp"), Some("lease"));
+    }
+
+    #[test]
+    fn leaves_keep_their_order_and_are_unescaped_once() {
+        let document =
+            "<?xml version=\"1.0\"?>\n<A><B>\n<C>x &amp;amp; &#233;</C><D/></B><C><![CDATA[<]]></C></A>";
+        let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        let expected = vec![pair("C", "x &amp; é"), pair("D", ""), pair("C", "<")];
+        assert_eq!(leaves(document.as_bytes(), "A"), Ok(expected));
+        assert_eq!(leaves(b"<A/>", "A"), Ok(Vec::new()));
+        for bad in ["", "<B/>", "<A><B></A>", "text"] {
+            assert!(leaves(bad.as_bytes(), "A").is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Containers and blobs in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
@@ -103,18 +103,19 @@ impl Blobs {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a container as the control plane does; says whether it was new.
-    pub fn create_container(&self, account: &str, name: &str) -> bool {
-        self.lock().create_container(account, name, Vec::new(), self.now()).is_ok()
-    }
-
-    /// Removes a container with its blobs; says whether it was there.
-    pub fn delete_container(&self, account: &str, name: &str) -> bool {
-        self.lock().containers.remove(&key(account, name)).is_some()
+    /// Makes and removes containers so that these are left, each by account and name.
+    pub(crate) fn keep_only(&self, wanted: &BTreeSet<(String, String)>) {
+        let now = self.now();
+        let mut accounts = self.lock();
+        accounts.containers.retain(|place, _| wanted.contains(place));
+        for (account, name) in wanted {
+            // One that is there already stays as it is; the control plane has checked the name.
+            let _ = accounts.create_container(account, name, Vec::new(), now);
+        }
     }
 
     /// Removes an account with all that it holds.
-    pub fn remove_account(&self, account: &str) {
+    pub(crate) fn remove_account(&self, account: &str) {
         self.lock().containers.retain(|(owner, _), _| owner != account);
     }
 
@@ -201,6 +202,10 @@ impl Accounts {
                 Ok(place.insert(Container { etag, modified: now, metadata, blobs: BTreeMap::new() }))
             }
         }
+    }
+
+    pub(crate) fn delete_container(&mut self, account: &str, name: &str) -> Result<(), StorageError> {
+        self.containers.remove(&key(account, name)).map(drop).ok_or_else(container_not_found)
     }
 
     /// The committed blob for a read, with its lease as of now.

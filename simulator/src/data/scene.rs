@@ -5,7 +5,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
 use contract::resources::{
-    MONITORING_METRICS_PUBLISHER, STORAGE_BLOB_DATA_CONTRIBUTOR, STORAGE_QUEUE_DATA_CONTRIBUTOR,
+    MONITORING_METRICS_PUBLISHER, STORAGE_BLOB_DATA_CONTRIBUTOR, STORAGE_BLOB_DATA_OWNER,
+    STORAGE_QUEUE_DATA_CONTRIBUTOR,
 };
 use contract::streams::transform::{audit_transform_kql, health_transform_kql, sent_columns};
 use contract::streams::{
@@ -20,7 +21,7 @@ use super::DataPlane;
 use crate::entra::token::sign;
 use crate::journal::{Detail, Journal};
 use crate::server::Ground;
-use crate::state::principal::Principal;
+use crate::state::principal::{Principal, managed_identity};
 use crate::state::resource::{Resource, key};
 use crate::state::role::LOG_ANALYTICS_READER;
 use crate::state::{Endpoints, State};
@@ -136,6 +137,49 @@ impl Scene {
             unfinished_reads: 0,
         };
         self.data.state.lock().resources.insert(key(id), resource);
+    }
+
+    /// Adds a site with a system-assigned identity, which may use the account, and these settings; gives
+    /// its id.
+    pub(crate) fn site(&self, settings: &[(&str, &str)]) -> String {
+        let id = self.site_without_roles(settings);
+        let site = self.data.state.resource(&id).expect("just made");
+        let principal = site.pointer("/identity/principalId").and_then(Value::as_str).expect("made");
+        for role in [STORAGE_BLOB_DATA_OWNER, STORAGE_QUEUE_DATA_CONTRIBUTOR] {
+            self.data.state.give_role(principal, GROUP, role);
+        }
+        id
+    }
+
+    /// The same without a role for its identity.
+    pub(crate) fn site_without_roles(&self, settings: &[(&str, &str)]) -> String {
+        let id = self.add("Microsoft.Web/sites", "func", json!({}));
+        let identity = managed_identity("func", &id, self.data.state.now());
+        let assigned = json!({"type": "SystemAssigned", "principalId": identity.object_id});
+        self.data.state.add_principal(identity);
+        let storage = json!({
+            "type": "blobContainer",
+            "value": "https://127.0.0.1:1/account/deployments",
+            "authentication": {"type": "SystemAssignedIdentity"},
+        });
+        {
+            let mut data = self.data.state.lock();
+            let site = data.resources.get_mut(&key(&id)).expect("just made");
+            site.body["identity"] = assigned;
+            site.body["properties"]["functionAppConfig"]["deployment"]["storage"] = storage;
+        }
+        self.set_settings(&id, settings);
+        id
+    }
+
+    /// Replaces a site's settings by the host's storage and these.
+    pub(crate) fn set_settings(&self, site_id: &str, settings: &[(&str, &str)]) {
+        let mut all = json!({"AzureWebJobsStorage__accountName": "account"});
+        for (name, value) in settings {
+            all[*name] = json!(value);
+        }
+        let mut data = self.data.state.lock();
+        data.resources.get_mut(&key(site_id)).expect("a site").hidden = json!({"appSettings": all});
     }
 
     /// A token of somebody's for this audience.

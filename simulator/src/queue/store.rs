@@ -1,6 +1,6 @@
 //! Queues and their messages in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use time::{Duration, OffsetDateTime};
@@ -58,23 +58,17 @@ impl Queues {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a queue as the control plane does; says whether it was new.
-    pub fn create_queue(&self, account: &str, name: &str) -> bool {
+    /// Makes and removes queues so that these are left, each by account and name.
+    pub(crate) fn keep_only(&self, wanted: &BTreeSet<(String, String)>) {
         let mut queues = self.lock();
-        let new = !queues.contains_key(&key(account, name));
-        if new && valid_name(name) {
-            queues.insert(key(account, name), Queue::default());
+        queues.retain(|place, _| wanted.contains(place));
+        for place in wanted {
+            queues.entry(place.clone()).or_default();
         }
-        new
-    }
-
-    /// Removes a queue with its messages; says whether it was there.
-    pub fn delete_queue(&self, account: &str, name: &str) -> bool {
-        self.lock().remove(&key(account, name)).is_some()
     }
 
     /// Removes an account's queues.
-    pub fn remove_account(&self, account: &str) {
+    pub(crate) fn remove_account(&self, account: &str) {
         self.lock().retain(|(owner, _), _| owner != account);
     }
 
@@ -97,6 +91,13 @@ pub(crate) fn find<'a>(
     queues
         .get_mut(&key(account, name))
         .ok_or_else(|| StorageError::new(404, "QueueNotFound", "The specified queue does not exist."))
+}
+
+/// Removes a queue with its messages.
+pub(crate) fn delete(queues: &mut ByName, account: &str, name: &str) -> Result<(), StorageError> {
+    find(queues, account, name)?;
+    queues.remove(&key(account, name));
+    Ok(())
 }
 
 /// Makes a queue; says whether it was new.
