@@ -1,0 +1,358 @@
+//! The shape of `checkpoint.txt`: how far one account has been collected and delivered.
+//!
+//! One JSON document with a `version`. The worker writes only the current version; it reads every
+//! version of ours, the old connector's two formats, and nothing at all (the first run). Anything
+//! else is [`Unreadable`] and is never guessed at.
+
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use time::format_description::FormatItem;
+use time::macros::format_description;
+use time::{Date, OffsetDateTime};
+
+/// Name of the blob or file of an installation with one account.
+pub const CHECKPOINT_NAME: &str = "checkpoint.txt";
+
+/// The version that is written.
+pub const CHECKPOINT_VERSION: u32 = 1;
+
+/// The name of an account's checkpoint: [`CHECKPOINT_NAME`] for the only one (empty key), else with
+/// the account's key in it.
+pub fn checkpoint_name(account: &str) -> String {
+    if account.is_empty() { CHECKPOINT_NAME.to_owned() } else { format!("checkpoint-{account}.txt") }
+}
+
+/// How far one account has been collected and delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Version of the format.
+    pub version: u32,
+    /// Everything before this time has been delivered; absent before the first window is closed.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub closed_until: Option<OffsetDateTime>,
+    /// The window that is being read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<OpenWindow>,
+    /// Batches that were sent, or about to be, when this was written. After a crash their events are
+    /// sent again, because nobody knows whether Azure had taken them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_flight: Vec<InFlight>,
+    /// Events that were delivered and may be read again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remembered: Vec<RememberedIds>,
+    /// Delivered events of the days whose completeness has not been checked yet, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub days: Vec<DayCount>,
+    /// When the first run was.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<OffsetDateTime>,
+    /// When Azure last took something from us.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub delivered_at: Option<OffsetDateTime>,
+}
+
+/// A window that is being read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenWindow {
+    /// Its start, inclusive.
+    #[serde(with = "time::serde::rfc3339")]
+    pub start: OffsetDateTime,
+    /// Its end. It stays the same for all pages.
+    #[serde(with = "time::serde::rfc3339")]
+    pub end: OffsetDateTime,
+    /// What the window is for.
+    #[serde(default)]
+    pub purpose: Purpose,
+    /// Token of the next page to read; absent at the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_page: Option<String>,
+    /// Pages whose events have all been delivered.
+    #[serde(default)]
+    pub pages: u64,
+}
+
+/// What a window is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// The next stretch of time; closing it moves the watermark.
+    #[default]
+    Advance,
+    /// A past stretch that was found incomplete or asked for; the watermark stays.
+    Reread,
+}
+
+/// A batch that was sent, or about to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InFlight {
+    /// Its identity, which is also the call's `x-ms-client-request-id`.
+    pub batch: String,
+    /// How many events it holds.
+    pub events: u64,
+}
+
+/// Identities of delivered events: 8-byte hashes, base64 of their big-endian bytes one after another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RememberedIds {
+    /// The minute of the events, counted from 1970-01-01T00:00Z. Zero holds those of the open window
+    /// that the next window will not reach back to, and is dropped when the window closes.
+    pub minute: u32,
+    /// The hashes.
+    #[serde(with = "base64_hashes")]
+    pub ids: Vec<u64>,
+}
+
+/// How many events of one UTC day have been delivered, by hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DayCount {
+    /// The day, `YYYY-MM-DD`.
+    #[serde(with = "day_text")]
+    pub day: Date,
+    /// Delivered events of each hour, 24 numbers.
+    pub hours: [u32; 24],
+}
+
+/// The content is neither a checkpoint of ours nor one of the old connector.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the content is no checkpoint: {reason}")]
+pub struct Unreadable {
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// The old connector's state between windows: the bounds of the stretch that it had not read yet, and
+/// the end of the window that it belonged to (`facts/reference.md` 1.2).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OldWindow {
+    start_time: Option<String>,
+    end_time: Option<String>,
+    first_endtime: Option<String>,
+}
+
+impl Checkpoint {
+    /// The state before the first run.
+    pub fn first() -> Self {
+        Self { version: CHECKPOINT_VERSION, ..Self::default() }
+    }
+
+    /// Reads the content of a checkpoint.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when it is none of the accepted forms.
+    pub fn read(content: &[u8]) -> Result<Self, Unreadable> {
+        let text = std::str::from_utf8(content).map_err(|_| unreadable("it is not UTF-8"))?;
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if text.is_empty() {
+            return Ok(Self::first());
+        }
+        if !text.starts_with('{') {
+            let at = old_time(text).ok_or_else(|| unreadable("it is neither JSON nor a time"))?;
+            return Ok(Self { closed_until: Some(at), ..Self::first() });
+        }
+        let value: serde_json::Value = serde_json::from_str(text).map_err(unreadable)?;
+        match value.get("version") {
+            Some(version) if version.as_u64() == Some(u64::from(CHECKPOINT_VERSION)) => {
+                let read: Self = serde_json::from_value(value).map_err(unreadable)?;
+                read.checked()
+            }
+            Some(version) => Err(unreadable(format!(
+                "its version is {version}, this worker knows up to {CHECKPOINT_VERSION}; a newer worker wrote it"
+            ))),
+            None => {
+                let old: OldWindow = serde_json::from_value(value).map_err(unreadable)?;
+                Self::from_old_window(&old)
+            }
+        }
+    }
+
+    /// The content to write: one line of JSON.
+    #[expect(clippy::expect_used, reason = "text, numbers and times of years that RFC 3339 can write")]
+    pub fn write(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a checkpoint is always JSON")
+    }
+
+    fn checked(self) -> Result<Self, Unreadable> {
+        if self.open.as_ref().is_some_and(|open| open.start >= open.end) {
+            return Err(unreadable("its open window ends before it starts"));
+        }
+        Ok(self)
+    }
+
+    /// The old connector read a window from its end towards its start: what lies between `start_time`
+    /// and `end_time` is unread. Everything before the start is delivered, and that is where we go on.
+    fn from_old_window(old: &OldWindow) -> Result<Self, Unreadable> {
+        let time = |text: &Option<String>| match text.as_deref() {
+            None | Some("") => Ok(None),
+            Some(text) => old_time(text)
+                .map(Some)
+                .ok_or_else(|| unreadable(format!("`{text}` is not a time of the old connector"))),
+        };
+        let (start, end, first_end) =
+            (time(&old.start_time)?, time(&old.end_time)?, time(&old.first_endtime)?);
+        let closed_until = match (start, end, first_end) {
+            (_, _, None) => None,
+            (Some(start), Some(end), Some(_)) if start < end => Some(start),
+            (_, _, Some(first_end)) => Some(first_end),
+        };
+        Ok(Self { closed_until, ..Self::first() })
+    }
+}
+
+fn unreadable(reason: impl ToString) -> Unreadable {
+    Unreadable { reason: reason.to_string() }
+}
+
+/// A time as the old connector wrote it (`2021-10-11T17:17:30+0000`), or in RFC 3339.
+fn old_time(text: &str) -> Option<OffsetDateTime> {
+    const OLD: &[FormatItem<'_>] = format_description!(
+        "[year]-[month]-[day]T[hour]:[minute]:[second][offset_hour sign:mandatory][offset_minute]"
+    );
+    let parsed = OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
+        .or_else(|_| OffsetDateTime::parse(text, OLD));
+    parsed.ok().map(|at| at.to_offset(time::UtcOffset::UTC))
+}
+
+mod base64_hashes {
+    use base64::Engine as _;
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::STANDARD;
+
+    pub(super) fn serialize<S: Serializer>(hashes: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.to_be_bytes()).collect();
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let bytes = STANDARD.decode(text.as_bytes()).map_err(D::Error::custom)?;
+        let (hashes, rest) = bytes.as_chunks::<8>();
+        if !rest.is_empty() {
+            return Err(D::Error::custom("the hashes are not a multiple of eight bytes"));
+        }
+        Ok(hashes.iter().map(|bytes| u64::from_be_bytes(*bytes)).collect())
+    }
+}
+
+mod day_text {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use time::Date;
+    use time::format_description::FormatItem;
+    use time::macros::format_description;
+
+    const FORMAT: &[FormatItem<'_>] = format_description!("[year]-[month]-[day]");
+
+    pub(super) fn serialize<S: Serializer>(day: &Date, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&day.format(FORMAT).map_err(serde::ser::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Date::parse(&text, FORMAT).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use time::macros::{date, datetime};
+
+    use super::{Checkpoint, DayCount, InFlight, OpenWindow, Purpose, RememberedIds};
+
+    fn closed_until(content: &str) -> Option<time::OffsetDateTime> {
+        let read = Checkpoint::read(content.as_bytes()).expect(content);
+        assert_eq!(read, Checkpoint { closed_until: read.closed_until, ..Checkpoint::first() });
+        read.closed_until
+    }
+
+    #[test]
+    fn nothing_blank_and_a_byte_order_mark_are_the_first_run() {
+        for content in ["", " \r\n\t", "\u{feff}", "\u{feff}\n"] {
+            assert_eq!(closed_until(content), None);
+        }
+    }
+
+    // BR-030
+    #[test]
+    fn the_old_connectors_single_time_is_read() {
+        assert_eq!(closed_until("2021-10-11T17:17:30+0000"), Some(datetime!(2021-10-11 17:17:30 UTC)));
+        assert_eq!(closed_until("2026-01-01T00:00:00Z\n"), Some(datetime!(2026-01-01 00:00 UTC)));
+        assert_eq!(closed_until("\u{feff}2026-01-01T01:00:00+0100"), Some(datetime!(2026-01-01 00:00 UTC)));
+    }
+
+    #[test]
+    fn the_old_connectors_window_goes_on_where_nothing_is_lost() {
+        // Read up to the start: the next window follows the whole one.
+        let whole = r#"{"start_time":"2024-01-10T10:00:00+0000","end_time":"2024-01-10T10:00:00+0000","first_endtime":"2024-01-10T11:00:00+0000"}"#;
+        assert_eq!(closed_until(whole), Some(datetime!(2024-01-10 11:00 UTC)));
+        // Stopped in the middle: from its start again.
+        let middle = r#"{"start_time":"2024-01-10T10:00:00+0000","end_time":"2024-01-10T10:30:00+0000","first_endtime":"2024-01-10T11:00:00+0000"}"#;
+        assert_eq!(closed_until(middle), Some(datetime!(2024-01-10 10:00 UTC)));
+        assert_eq!(closed_until("{}"), None);
+    }
+
+    // BR-058
+    #[test]
+    fn anything_else_is_refused_with_the_reason() {
+        for (content, part) in [
+            ("24/11/2026 10:00", "neither JSON nor a time"),
+            ("{\"version\":2}", "a newer worker wrote it"),
+            ("{\"version\":1,\"extra\":1}", "unknown field"),
+            ("{\"version\":1", "EOF"),
+            ("{\"offset\":0}", "unknown field"),
+            ("{\"start_time\":\"yesterday\",\"end_time\":\"\",\"first_endtime\":\"\"}", "yesterday"),
+            ("{\"version\":1,\"remembered\":[{\"minute\":1,\"ids\":\"AAAA\"}]}", "eight bytes"),
+            (
+                "{\"version\":1,\"open\":{\"start\":\"2026-01-02T00:00:00Z\",\"end\":\"2026-01-01T00:00:00Z\"}}",
+                "ends before it starts",
+            ),
+        ] {
+            let error = Checkpoint::read(content.as_bytes()).expect_err(content);
+            assert!(error.to_string().contains(part), "{content}: {error}");
+        }
+        assert!(Checkpoint::read(&[0xff, 0xfe, 0x00]).is_err());
+    }
+
+    #[test]
+    fn a_whole_checkpoint_reads_back_as_written() {
+        let checkpoint = Checkpoint {
+            closed_until: Some(datetime!(2026-11-25 10:00 UTC)),
+            open: Some(OpenWindow {
+                start: datetime!(2026-11-25 09:45 UTC),
+                end: datetime!(2026-11-25 10:05 UTC),
+                purpose: Purpose::Advance,
+                next_page: Some("eNq-_w==".to_owned()),
+                pages: 3,
+            }),
+            in_flight: vec![InFlight { batch: "b".to_owned(), events: 7 }],
+            remembered: vec![RememberedIds { minute: 29_400_000, ids: vec![1, u64::MAX] }],
+            days: vec![DayCount { day: date!(2026 - 11 - 24), hours: [3; 24] }],
+            started_at: Some(datetime!(2026-11-20 10:00 UTC)),
+            delivered_at: None,
+            ..Checkpoint::first()
+        };
+        assert_eq!(Checkpoint::read(&checkpoint.write()).expect("reads back"), checkpoint);
+    }
+
+    proptest! {
+        #[test]
+        fn no_content_panics(content in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Checkpoint::read(&content);
+        }
+
+        #[test]
+        fn hashes_survive(ids in proptest::collection::vec(any::<u64>(), 0..50)) {
+            let remembered = vec![RememberedIds { minute: 1, ids }];
+            let checkpoint = Checkpoint { remembered, ..Checkpoint::first() };
+            prop_assert_eq!(Checkpoint::read(&checkpoint.write()).expect("reads back"), checkpoint);
+        }
+    }
+}
