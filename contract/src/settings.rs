@@ -69,6 +69,8 @@ settings! {
     MIMECAST_CATEGORIES = "MIMECAST_CATEGORIES" default "";
     /// How long one run may work before it ends cleanly.
     MIMECAST_RUN_BUDGET = "MIMECAST_RUN_BUDGET" default "20m";
+    /// How many events one run may read before it ends cleanly.
+    MIMECAST_RUN_EVENTS = "MIMECAST_RUN_EVENTS" default "1000000";
     /// Calls of the Mimecast quota to leave for others in each quota period.
     MIMECAST_QUOTA_RESERVE = "MIMECAST_QUOTA_RESERVE" default "0";
     /// Keys of the accounts, separated by commas, where one installation serves several.
@@ -95,6 +97,8 @@ settings! {
     MIMECAST_SENTINEL_CLOUD = "MIMECAST_SENTINEL_CLOUD" default "public";
     /// The installation's name, for the health rows.
     MIMECAST_SENTINEL_INSTALLATION = "MIMECAST_SENTINEL_INSTALLATION";
+    /// SHA-256 of the worker package, for the health rows.
+    MIMECAST_SENTINEL_PACKAGE = "MIMECAST_SENTINEL_PACKAGE";
     /// The answers that made the installation, compact JSON without secrets.
     MIMECAST_SENTINEL_ANSWERS = "MIMECAST_SENTINEL_ANSWERS";
     /// The port that the Functions host tells the worker to listen on.

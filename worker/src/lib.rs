@@ -2,6 +2,8 @@
 
 pub mod world;
 
+pub mod settings;
+
 pub mod http;
 pub mod retry;
 

@@ -1,0 +1,616 @@
+//! The environment read once into [`Settings`]; every problem is reported at once.
+//!
+//! Names, defaults and meanings are `contract::settings`.
+
+pub mod duration;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use contract::cloud::{CloudProfile, HostKind};
+use contract::secret::Secret;
+use contract::settings as names;
+use url::Url;
+
+use crate::world::World;
+
+/// Everything a run needs to know, complete and valid.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whose events: base URL and credentials.
+    pub mimecast: MimecastSettings,
+    /// What to collect, and how.
+    pub collect: CollectSettings,
+    /// How much one run may do.
+    pub limits: RunLimits,
+    /// Where to deliver, and who we are there.
+    pub reporting: Reporting,
+}
+
+/// What is needed to deliver rows, health rows too. It may be complete where the rest is not.
+#[derive(Debug, Clone)]
+pub struct Reporting {
+    /// Name of the installation.
+    pub installation: String,
+    /// SHA-256 of the worker package, empty where it is not known.
+    pub package_hash: String,
+    /// Key of the account, empty where there is one only.
+    pub account: String,
+    /// The Azure cloud.
+    pub cloud: CloudProfile,
+    /// Where to deliver to.
+    pub destination: Destination,
+}
+
+/// Where rows, checkpoint and dead letters go.
+#[derive(Debug, Clone)]
+pub enum Destination {
+    /// Azure.
+    Azure(Box<AzureDestination>),
+    /// Files in a folder.
+    Folder(PathBuf),
+}
+
+/// The places in Azure, and who we are there.
+#[derive(Debug, Clone)]
+pub struct AzureDestination {
+    /// Logs ingestion endpoint of the data collection rule.
+    pub ingestion_endpoint: Url,
+    /// Immutable id of the data collection rule.
+    pub rule_id: String,
+    /// Container of the checkpoint.
+    pub checkpoint_container: Url,
+    /// Container of the dead letters.
+    pub dead_letter_container: Url,
+    /// Who delivers rows.
+    pub delivery_identity: Identity,
+    /// Who reads and writes blobs.
+    pub storage_identity: Identity,
+}
+
+/// Who signs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// The managed identity of the machine or app: the user-assigned one with this client id, or the
+    /// system-assigned one.
+    Managed {
+        /// Client id of the user-assigned identity.
+        client_id: Option<String>,
+    },
+    /// An app registration.
+    AppRegistration {
+        /// Its tenant.
+        tenant_id: String,
+        /// Its client id.
+        client_id: String,
+        /// Its secret.
+        client_secret: Secret<String>,
+    },
+}
+
+/// The Mimecast account.
+#[derive(Debug, Clone)]
+pub struct MimecastSettings {
+    /// Root of the API.
+    pub base_url: Url,
+    /// How calls are signed.
+    pub access: MimecastAccess,
+}
+
+/// How calls to Mimecast are signed.
+#[derive(Debug, Clone)]
+pub enum MimecastAccess {
+    /// API 2.0: client credentials.
+    OAuth {
+        /// Client id.
+        client_id: Secret<String>,
+        /// Client secret.
+        client_secret: Secret<String>,
+    },
+    /// API 1.0: signed calls.
+    Signed {
+        /// Application id.
+        app_id: Secret<String>,
+        /// Application key.
+        app_key: Secret<String>,
+        /// Access key.
+        access_key: Secret<String>,
+        /// Secret key, base64.
+        secret_key: Secret<String>,
+        /// E-mail address and password of the service user, to renew an expired binding.
+        login: Option<(Secret<String>, Secret<String>)>,
+    },
+}
+
+/// What to collect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectSettings {
+    /// How far back the first run reaches.
+    pub first_run: Duration,
+    /// How long before now a window ends.
+    pub settle: Duration,
+    /// How far a window reaches back behind the last closed one.
+    pub overlap: Duration,
+    /// Events per page.
+    pub page_size: u16,
+    /// Category codes; empty means all.
+    pub categories: Vec<String>,
+    /// Calls of the quota to leave for others.
+    pub quota_reserve: u64,
+}
+
+/// How much one run may do before it ends cleanly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunLimits {
+    /// Time for reading. What was read is delivered after it.
+    pub budget: Duration,
+    /// Events to read.
+    pub events: u64,
+}
+
+/// One setting that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The setting's name.
+    pub setting: &'static str,
+    /// What is wrong with it, without its value where that may be a secret.
+    pub what: String,
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, Clone)]
+pub struct SettingsError {
+    /// Every problem.
+    pub problems: Vec<Problem>,
+    /// What is needed to report them, where that much is complete.
+    pub reporting: Option<Box<Reporting>>,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Problem { setting, what }) in self.problems.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(formatter, "{separator}{setting} {what}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+/// Longest first run: Mimecast keeps audit events for 60 days.
+const LONGEST_REACH: Duration = Duration::from_secs(60 * 86_400);
+
+impl Settings {
+    /// Reads the environment. `folder` delivers to files instead of Azure.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with every problem at once.
+    pub fn read(world: &World, folder: Option<&Path>) -> Result<Self, SettingsError> {
+        let mut reader = Reader { world, problems: Vec::new() };
+        reader.unresolved_references();
+        let cloud = reader.cloud();
+        let reporting = reader.reporting(cloud.as_ref(), folder);
+        let reporting =
+            reporting.filter(|_| reader.problems.iter().all(|problem| !delivering(problem.setting)));
+        let mimecast = reader.mimecast(cloud.as_ref());
+        let collect = reader.collect();
+        let limits = RunLimits {
+            budget: reader.duration(
+                names::MIMECAST_RUN_BUDGET,
+                Duration::from_secs(1),
+                Duration::from_secs(86_400),
+            ),
+            events: reader.number(names::MIMECAST_RUN_EVENTS, 1, u64::MAX),
+        };
+        match (reader.problems.is_empty(), mimecast, reporting) {
+            (true, Some(mimecast), Some(reporting)) => Ok(Self { mimecast, collect, limits, reporting }),
+            (_, _, reporting) => {
+                Err(SettingsError { problems: reader.problems, reporting: reporting.map(Box::new) })
+            }
+        }
+    }
+}
+
+/// Whether delivering depends on this setting.
+fn delivering(setting: &str) -> bool {
+    [
+        names::LOGS_INGESTION_ENDPOINT,
+        names::DATA_COLLECTION_RULE_ID,
+        names::DELIVERY_TENANT_ID,
+        names::DELIVERY_CLIENT_ID,
+        names::DELIVERY_CLIENT_SECRET,
+        names::MIMECAST_SENTINEL_IDENTITY_CLIENT_ID,
+        names::MIMECAST_SENTINEL_CLOUD,
+        names::CHECKPOINT_CONTAINER_URL,
+        names::DEAD_LETTER_CONTAINER_URL,
+    ]
+    .contains(&setting)
+}
+
+struct Reader<'a> {
+    world: &'a World,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn problem(&mut self, setting: &'static str, what: impl Into<String>) {
+        // An unresolved reference was named already; that its text is no URL says nothing more.
+        if self.problems.iter().all(|problem| problem.setting != setting) {
+            self.problems.push(Problem { setting, what: what.into() });
+        }
+    }
+
+    /// Names each setting that still holds the text of a Key Vault reference: the Functions host hands
+    /// that on where it could not resolve it.
+    // BR-062, BR-127
+    fn unresolved_references(&mut self) {
+        for setting in names::ALL {
+            let value = self.world.environment(setting.name).unwrap_or_default();
+            if value.trim_start().starts_with(names::KEY_VAULT_REFERENCE_PREFIX) {
+                self.problem(
+                    setting.name,
+                    "holds a Key Vault reference that was not resolved: check that the secret exists and \
+                     that the app's identity has the role Key Vault Secrets User on it, then refresh the \
+                     references",
+                );
+            }
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        let default = || names::ALL.iter().find(|setting| setting.name == name)?.default;
+        let value = self.world.environment(name).map(str::trim).filter(|value| !value.is_empty());
+        value.or_else(default).map(str::to_owned)
+    }
+
+    fn required(&mut self, name: &'static str) -> Option<String> {
+        let value = self.text(name).filter(|value| !value.is_empty());
+        if value.is_none() {
+            self.problem(name, "is missing");
+        }
+        value
+    }
+
+    fn secret(&mut self, name: &'static str) -> Option<Secret<String>> {
+        self.required(name).map(Secret::new)
+    }
+
+    fn duration(&mut self, name: &'static str, least: Duration, most: Duration) -> Duration {
+        let text = self.text(name).unwrap_or_default();
+        match duration::parse(&text) {
+            Some(value) if (least..=most).contains(&value) => value,
+            _ => {
+                let (least, most) = (duration::text(least), duration::text(most));
+                self.problem(
+                    name,
+                    format!("is `{text}`; accepted is {least} to {most}, written like 90s, 15m, 2h or 7d"),
+                );
+                Duration::ZERO
+            }
+        }
+    }
+
+    fn number(&mut self, name: &'static str, least: u64, most: u64) -> u64 {
+        let text = self.text(name).unwrap_or_default();
+        match text.parse() {
+            Ok(value) if (least..=most).contains(&value) => value,
+            _ => {
+                self.problem(name, format!("is `{text}`; accepted is a whole number from {least} to {most}"));
+                least
+            }
+        }
+    }
+
+    fn url(&mut self, name: &'static str, cloud: Option<&CloudProfile>, kind: HostKind) -> Option<Url> {
+        let text = self.required(name)?;
+        let Ok(mut url) = Url::parse(&text) else {
+            self.problem(name, format!("is `{text}`, which is no URL"));
+            return None;
+        };
+        if let Some(cloud) = cloud
+            && !cloud.allows(&url, kind)
+        {
+            let whose = match kind {
+                HostKind::Mimecast => "an https host under mimecast.com",
+                HostKind::Azure => "an https host of the Azure cloud",
+            };
+            self.problem(
+                name,
+                format!(
+                    "is `{url}`, which is not {whose}; credentials go to no other (cloud `{}`)",
+                    cloud.name
+                ),
+            );
+            return None;
+        }
+        // So that joining a path adds to it.
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
+        }
+        Some(url)
+    }
+
+    fn cloud(&mut self) -> Option<CloudProfile> {
+        let text = self.text(names::MIMECAST_SENTINEL_CLOUD)?;
+        let profile = match Path::new(&text).is_file() {
+            true => std::fs::read_to_string(&text).map_err(|error| error.to_string()),
+            false => Ok(text.clone()),
+        };
+        let parsed = profile.and_then(|profile| {
+            CloudProfile::parse(profile.trim_start_matches('\u{feff}')).map_err(|error| {
+                let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+                format!("{error}{}", source.unwrap_or_default())
+            })
+        });
+        match parsed {
+            Ok(profile) => Some(profile),
+            Err(error) => {
+                self.problem(names::MIMECAST_SENTINEL_CLOUD, format!("cannot be used: {error}"));
+                None
+            }
+        }
+    }
+
+    fn reporting(&mut self, cloud: Option<&CloudProfile>, folder: Option<&Path>) -> Option<Reporting> {
+        let destination = match folder {
+            Some(folder) => Some(Destination::Folder(folder.to_owned())),
+            None => self.azure(cloud).map(Box::new).map(Destination::Azure),
+        };
+        Some(Reporting {
+            installation: self.text(names::MIMECAST_SENTINEL_INSTALLATION).unwrap_or_default(),
+            package_hash: self.text(names::MIMECAST_SENTINEL_PACKAGE).unwrap_or_default(),
+            account: String::new(),
+            cloud: cloud?.clone(),
+            destination: destination?,
+        })
+    }
+
+    fn azure(&mut self, cloud: Option<&CloudProfile>) -> Option<AzureDestination> {
+        let ingestion_endpoint = self.url(names::LOGS_INGESTION_ENDPOINT, cloud, HostKind::Azure);
+        let rule_id = self.required(names::DATA_COLLECTION_RULE_ID).filter(|id| {
+            let valid = id.strip_prefix("dcr-").is_some_and(|digits| {
+                digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+            });
+            if !valid {
+                self.problem(
+                    names::DATA_COLLECTION_RULE_ID,
+                    format!(
+                        "is `{id}`; expected is the rule's immutable id: `dcr-` and 32 hexadecimal digits"
+                    ),
+                );
+            }
+            valid
+        });
+        let checkpoint_container = self.url(names::CHECKPOINT_CONTAINER_URL, cloud, HostKind::Azure);
+        let dead_letter_container = self.url(names::DEAD_LETTER_CONTAINER_URL, cloud, HostKind::Azure);
+        let (delivery_identity, storage_identity) = self.identities();
+        Some(AzureDestination {
+            ingestion_endpoint: ingestion_endpoint?,
+            rule_id: rule_id?,
+            checkpoint_container: checkpoint_container?,
+            dead_letter_container: dead_letter_container?,
+            delivery_identity: delivery_identity?,
+            storage_identity: storage_identity?,
+        })
+    }
+
+    /// Who delivers and who keeps the checkpoint. An app registration delivers where one is set; blobs
+    /// are the managed identity's, unless there is an app registration and no identity is named.
+    fn identities(&mut self) -> (Option<Identity>, Option<Identity>) {
+        let identity = self.text(names::MIMECAST_SENTINEL_IDENTITY_CLIENT_ID);
+        let registration =
+            [names::DELIVERY_TENANT_ID, names::DELIVERY_CLIENT_ID, names::DELIVERY_CLIENT_SECRET];
+        let managed = Identity::Managed { client_id: identity.clone() };
+        if registration.iter().all(|name| self.text(name).is_none()) {
+            return (Some(managed.clone()), Some(managed));
+        }
+        let [tenant_id, client_id, client_secret] = registration.map(|name| self.required(name));
+        let registration = (|| {
+            Some(Identity::AppRegistration {
+                tenant_id: tenant_id?,
+                client_id: client_id?,
+                client_secret: Secret::new(client_secret?),
+            })
+        })();
+        let storage = if identity.is_some() { Some(managed) } else { registration.clone() };
+        (registration, storage)
+    }
+
+    fn mimecast(&mut self, cloud: Option<&CloudProfile>) -> Option<MimecastSettings> {
+        let base_url = self.url(names::MIMECAST_BASE_URL, cloud, HostKind::Mimecast);
+        let access = match self.text(names::MIMECAST_API).unwrap_or_default().as_str() {
+            "2.0" => {
+                let client_id = self.secret(names::MIMECAST_CLIENT_ID);
+                let client_secret = self.secret(names::MIMECAST_CLIENT_SECRET);
+                (|| Some(MimecastAccess::OAuth { client_id: client_id?, client_secret: client_secret? }))()
+            }
+            "1.0" => {
+                let [app_id, app_key, access_key, secret_key] = [
+                    names::MIMECAST_APP_ID,
+                    names::MIMECAST_APP_KEY,
+                    names::MIMECAST_ACCESS_KEY,
+                    names::MIMECAST_SECRET_KEY,
+                ]
+                .map(|name| self.secret(name));
+                let [email, password] =
+                    [names::MIMECAST_EMAIL, names::MIMECAST_PASSWORD].map(|name| self.text(name));
+                let login =
+                    email.zip(password).map(|(email, password)| (Secret::new(email), Secret::new(password)));
+                (|| {
+                    Some(MimecastAccess::Signed {
+                        app_id: app_id?,
+                        app_key: app_key?,
+                        access_key: access_key?,
+                        secret_key: secret_key?,
+                        login,
+                    })
+                })()
+            }
+            other => {
+                self.problem(names::MIMECAST_API, format!("is `{other}`; accepted are 2.0 and 1.0"));
+                None
+            }
+        };
+        Some(MimecastSettings { base_url: base_url?, access: access? })
+    }
+
+    fn collect(&mut self) -> CollectSettings {
+        let day = Duration::from_secs(86_400);
+        let categories = self.text(names::MIMECAST_CATEGORIES).unwrap_or_default();
+        let page_size = self.number(names::MIMECAST_PAGE_SIZE, 1, 500);
+        CollectSettings {
+            first_run: self.duration(names::MIMECAST_FIRST_RUN, Duration::ZERO, LONGEST_REACH),
+            settle: self.duration(names::MIMECAST_SETTLE, Duration::ZERO, day),
+            overlap: self.duration(names::MIMECAST_OVERLAP, Duration::ZERO, day),
+            page_size: u16::try_from(page_size).unwrap_or(500),
+            categories: categories
+                .split(',')
+                .map(str::trim)
+                .filter(|code| !code.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            quota_reserve: self.number(names::MIMECAST_QUOTA_RESERVE, 0, u64::MAX),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use time::macros::datetime;
+
+    use super::{Destination, Identity, MimecastAccess, Settings, SettingsError};
+    use crate::world::{ManualClock, World};
+
+    const COMPLETE: &[(&str, &str)] = &[
+        ("MIMECAST_BASE_URL", "https://api.services.mimecast.com"),
+        ("MIMECAST_CLIENT_ID", "client"),
+        ("MIMECAST_CLIENT_SECRET", "canary-secret"),
+        ("LOGS_INGESTION_ENDPOINT", "https://dcr-x-westeurope.logs.z1.ingest.monitor.azure.com"),
+        ("DATA_COLLECTION_RULE_ID", "dcr-0123456789abcdef0123456789abcdef"),
+        ("CHECKPOINT_CONTAINER_URL", "https://stx.blob.core.windows.net/audit-checkpoints"),
+        ("DEAD_LETTER_CONTAINER_URL", "https://stx.blob.core.windows.net/dead-letters"),
+        ("MIMECAST_SENTINEL_IDENTITY_CLIENT_ID", "11111111-1111-1111-1111-111111111111"),
+    ];
+
+    fn read(changes: &[(&str, &str)], folder: Option<&Path>) -> Result<Settings, SettingsError> {
+        let mut environment: BTreeMap<String, String> =
+            COMPLETE.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        environment.extend(changes.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
+        Settings::read(&World::of(ManualClock::at(datetime!(2026-11-25 10:00 UTC)), environment), folder)
+    }
+
+    #[test]
+    fn the_complete_set_with_defaults() {
+        let settings = read(&[], None).expect("complete");
+        assert_eq!(settings.collect.first_run, Duration::from_secs(7 * 86_400));
+        assert_eq!(settings.collect.page_size, 500);
+        assert!(matches!(settings.mimecast.access, MimecastAccess::OAuth { .. }));
+        let Destination::Azure(azure) = settings.reporting.destination else { panic!("Azure") };
+        assert_eq!(
+            azure.checkpoint_container.as_str(),
+            "https://stx.blob.core.windows.net/audit-checkpoints/"
+        );
+        let identity =
+            Identity::Managed { client_id: Some("11111111-1111-1111-1111-111111111111".to_owned()) };
+        assert_eq!((&azure.delivery_identity, &azure.storage_identity), (&identity, &identity));
+    }
+
+    // BR-075
+    #[test]
+    fn every_problem_is_named_at_once_and_no_secret_is_printed() {
+        let error = read(
+            &[
+                ("LOGS_INGESTION_ENDPOINT", ""),
+                ("DATA_COLLECTION_RULE_ID", ""),
+                (
+                    "MIMECAST_CLIENT_ID",
+                    "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/canary)",
+                ),
+                ("MIMECAST_PAGE_SIZE", "501"),
+                ("MIMECAST_OVERLAP", "soon"),
+                ("MIMECAST_BASE_URL", "https://mimecast.com.example.com"),
+                ("CHECKPOINT_CONTAINER_URL", "http://127.0.0.1/audit-checkpoints"),
+            ],
+            None,
+        )
+        .expect_err("seven problems");
+        let named: Vec<&str> = error.problems.iter().map(|problem| problem.setting).collect();
+        assert_eq!(
+            named,
+            [
+                "MIMECAST_CLIENT_ID",
+                "LOGS_INGESTION_ENDPOINT",
+                "DATA_COLLECTION_RULE_ID",
+                "CHECKPOINT_CONTAINER_URL",
+                "MIMECAST_BASE_URL",
+                "MIMECAST_PAGE_SIZE",
+                "MIMECAST_OVERLAP",
+            ]
+        );
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("canary"), "{text}");
+        assert!(error.reporting.is_none());
+    }
+
+    #[test]
+    fn a_fault_on_the_mimecast_side_can_still_be_reported() {
+        let error = read(&[("MIMECAST_CLIENT_SECRET", "")], None).expect_err("missing");
+        assert_eq!(error.to_string(), "MIMECAST_CLIENT_SECRET is missing");
+        assert!(error.reporting.is_some());
+    }
+
+    #[test]
+    fn an_app_registration_delivers_and_the_identity_keeps_the_checkpoint() {
+        let registration = [
+            ("DELIVERY_TENANT_ID", "22222222-2222-2222-2222-222222222222"),
+            ("DELIVERY_CLIENT_ID", "app"),
+            ("DELIVERY_CLIENT_SECRET", "canary-secret"),
+        ];
+        let settings = read(&registration, None).expect("complete");
+        let Destination::Azure(azure) = settings.reporting.destination else { panic!("Azure") };
+        assert!(
+            matches!(&azure.delivery_identity, Identity::AppRegistration { client_id, .. } if client_id == "app")
+        );
+        assert!(matches!(azure.storage_identity, Identity::Managed { .. }));
+        let error = read(&registration[..1], None).expect_err("two are missing");
+        assert_eq!(error.to_string(), "DELIVERY_CLIENT_ID is missing; DELIVERY_CLIENT_SECRET is missing");
+    }
+
+    #[test]
+    fn files_need_no_azure() {
+        let nothing: Vec<_> = COMPLETE[3..].iter().map(|&(name, _)| (name, "")).collect();
+        let settings = read(&nothing, Some(Path::new("out"))).expect("complete");
+        assert!(
+            matches!(settings.reporting.destination, Destination::Folder(folder) if folder == Path::new("out"))
+        );
+    }
+
+    // BR-010
+    #[test]
+    fn the_other_generations_keys_do_not_do() {
+        let error = read(&[("MIMECAST_API", "1.0")], None).expect_err("four keys are missing");
+        assert_eq!(error.problems.len(), 4);
+        let error = read(&[("MIMECAST_API", "3.0")], None).expect_err("unknown");
+        assert_eq!(error.to_string(), "MIMECAST_API is `3.0`; accepted are 2.0 and 1.0");
+    }
+
+    #[test]
+    fn a_custom_cloud_is_read_from_its_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("cloud.json");
+        let profile = contract::cloud::CloudProfile::parse("public").expect("known");
+        std::fs::write(&file, serde_json::to_vec(&profile).expect("JSON")).expect("written");
+        let file = file.to_str().expect("UTF-8");
+        let base_url = ("MIMECAST_BASE_URL", "https://127.0.0.1:4443");
+        let settings = read(&[base_url, ("MIMECAST_SENTINEL_CLOUD", file)], None).expect("complete");
+        assert!(settings.reporting.cloud.custom());
+        let error = read(&[base_url], None).expect_err("loopback under the public cloud");
+        assert_eq!(error.problems.len(), 1);
+    }
+}
