@@ -4,7 +4,14 @@ pub mod world;
 
 pub mod settings;
 
+pub mod batch;
+pub mod checkpoint;
+pub mod ingest;
+pub mod report;
+
+pub mod dead_letter;
 pub mod http;
+pub mod identity;
 pub mod retry;
 
 pub mod poll;

@@ -1,0 +1,180 @@
+//! The identities of delivered events that may be read again, in compact form.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use contract::checkpoint::RememberedIds;
+use time::OffsetDateTime;
+
+/// How many identities are kept at most. In the checkpoint each takes 8 bytes, base64, of the 1 MB
+/// that the design allows; the rest is left for the groups' names and everything else.
+pub const LIMIT: usize = 88_000;
+
+/// A set of hashes that are not hashed again.
+pub type HashesSeen = HashSet<u64, BuildHasherDefault<Ready>>;
+
+/// Passes a number on as its own hash.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Ready(u64);
+
+impl Hasher for Ready {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Only `u64` is ever hashed, which comes through `write_u64`.
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// Delivered events by the minute of their time, so that what no window reaches back to any more can
+/// be forgotten. Group 0 holds those that are older than the horizon.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remembered {
+    groups: BTreeMap<u32, Vec<u64>>,
+    len: usize,
+    /// Events of this minute or a later one are kept when the window closes.
+    horizon: u32,
+    forgotten: u64,
+}
+
+impl Remembered {
+    /// What a checkpoint remembers.
+    pub fn from_checkpoint(groups: Vec<RememberedIds>) -> Self {
+        let mut remembered = Self::default();
+        for RememberedIds { minute, ids } in groups {
+            remembered.len += ids.len();
+            remembered.groups.entry(minute).or_default().extend(ids);
+        }
+        remembered
+    }
+
+    /// The same for the checkpoint.
+    pub fn to_checkpoint(&self) -> Vec<RememberedIds> {
+        let groups = self.groups.iter().filter(|(_, ids)| !ids.is_empty());
+        groups.map(|(&minute, ids)| RememberedIds { minute, ids: ids.clone() }).collect()
+    }
+
+    /// All of them, to look up.
+    pub fn seen(&self) -> HashesSeen {
+        let mut seen = HashesSeen::with_capacity_and_hasher(self.len, BuildHasherDefault::default());
+        seen.extend(self.groups.values().flatten());
+        seen
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many had to be forgotten early, because there was no room.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// From now on, events before this time need not be told apart: the next window will not reach
+    /// back to them.
+    pub fn set_horizon(&mut self, horizon: OffsetDateTime) {
+        self.horizon = minute(horizon);
+    }
+
+    /// Remembers a delivered event. One without a readable time is kept with the latest.
+    pub fn insert(&mut self, hash: u64, event_time: Option<OffsetDateTime>) {
+        let minute = event_time.map_or(u32::MAX, minute);
+        let group = if minute < self.horizon { 0 } else { minute };
+        self.groups.entry(group).or_default().push(hash);
+        self.len += 1;
+        if self.len > LIMIT {
+            self.make_room();
+        }
+    }
+
+    /// Forgets what the next window will not reach back to: the window has closed.
+    ///
+    /// Events whose time could not be read stay for one window more.
+    pub fn close(&mut self) {
+        let unread = self.groups.remove(&u32::MAX).unwrap_or_default();
+        let mut kept = self.groups.split_off(&self.horizon.max(1));
+        if !unread.is_empty() {
+            kept.insert(self.horizon.max(1), unread);
+        }
+        self.groups = kept;
+        self.len = self.groups.values().map(Vec::len).sum();
+    }
+
+    /// The oldest go: first those that matter only if this window had to be read again from its start.
+    fn make_room(&mut self) {
+        let target = LIMIT - LIMIT / 8;
+        for ids in self.groups.values_mut() {
+            let surplus = self.len.saturating_sub(target).min(ids.len());
+            ids.drain(..surplus);
+            self.len -= surplus;
+            self.forgotten += surplus as u64;
+        }
+        self.groups.retain(|_, ids| !ids.is_empty());
+    }
+}
+
+/// Minutes since 1970, within what four bytes and the two special groups allow.
+fn minute(at: OffsetDateTime) -> u32 {
+    u32::try_from(at.unix_timestamp().div_euclid(60)).map_or(1, |minute| minute.clamp(1, u32::MAX - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::{LIMIT, Remembered};
+
+    #[test]
+    fn closing_forgets_what_the_next_window_does_not_reach() {
+        let mut remembered = Remembered::default();
+        remembered.set_horizon(datetime!(2026-11-25 09:45 UTC));
+        remembered.insert(1, Some(datetime!(2026-11-25 09:44:59 UTC)));
+        remembered.insert(2, Some(datetime!(2026-11-25 09:45 UTC)));
+        remembered.insert(3, None);
+        assert_eq!(remembered.seen().len(), 3);
+        let mut restored = Remembered::from_checkpoint(remembered.to_checkpoint());
+        assert_eq!(restored.seen(), remembered.seen());
+        restored.set_horizon(datetime!(2026-11-25 09:45 UTC));
+        restored.close();
+        assert_eq!(restored.seen().into_iter().collect::<std::collections::BTreeSet<_>>(), [2, 3].into());
+        // The unread one goes with the next window but one.
+        restored.set_horizon(datetime!(2026-11-25 09:46 UTC));
+        restored.close();
+        assert!(restored.is_empty());
+    }
+
+    #[test]
+    fn a_full_memory_stays_below_one_megabyte_and_keeps_the_newest() {
+        let mut remembered = Remembered::default();
+        let horizon = datetime!(2026-11-25 09:45 UTC);
+        remembered.set_horizon(horizon);
+        for hash in 0..200_000_u64 {
+            let recent = hash % 10 == 0;
+            let age = if recent { time::Duration::minutes(3) } else { -time::Duration::hours(3) };
+            remembered.insert(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15), Some(horizon + age));
+        }
+        assert!(remembered.len() <= LIMIT);
+        assert_eq!(remembered.forgotten(), 200_000 - remembered.len() as u64);
+        let content = contract::checkpoint::Checkpoint {
+            remembered: remembered.to_checkpoint(),
+            ..contract::checkpoint::Checkpoint::first()
+        };
+        assert!(content.write().len() < 1_000_000);
+        remembered.close();
+        assert_eq!(remembered.len(), 20_000);
+    }
+}

@@ -1,0 +1,112 @@
+//! Who we are to Azure.
+//!
+//! Credentials are `azure_identity`'s, over the crate's one HTTP client and with their own retries
+//! off: the one retry loop of the crate repeats what failed.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use azure_core::cloud::CustomConfiguration;
+use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
+use azure_core::http::{ClientOptions, RetryOptions, Transport};
+use azure_identity::{
+    ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
+    ManagedIdentityCredentialOptions, UserAssignedId,
+};
+use contract::cloud::CloudProfile;
+
+use crate::settings::Identity;
+
+/// Options for every client of Azure's crates: our HTTP client, no retries of their own.
+pub fn client_options(http: &reqwest::Client) -> ClientOptions {
+    ClientOptions {
+        transport: Some(Transport::new(Arc::new(http.clone()))),
+        retry: RetryOptions::none(),
+        ..ClientOptions::default()
+    }
+}
+
+/// A credential that can be made anew, because Azure's crates keep a token until it expires, also one
+/// that a service has refused.
+#[derive(Clone)]
+pub struct Credential {
+    identity: Identity,
+    http: reqwest::Client,
+    authority: String,
+    made: Arc<Mutex<Arc<dyn TokenCredential>>>,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Credential").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+impl Credential {
+    /// The credential of this identity in this cloud.
+    ///
+    /// # Errors
+    /// When `azure_identity` refuses the parameters.
+    pub fn new(
+        identity: &Identity,
+        cloud: &CloudProfile,
+        http: &reqwest::Client,
+    ) -> azure_core::Result<Self> {
+        let authority = cloud.authority.as_str().to_owned();
+        let made = make(identity, &authority, http)?;
+        Ok(Self {
+            identity: identity.clone(),
+            http: http.clone(),
+            authority,
+            made: Arc::new(Mutex::new(made)),
+        })
+    }
+
+    /// Forgets the token, so that the next one is new.
+    ///
+    /// # Errors
+    /// When `azure_identity` refuses the parameters, which it did not before.
+    pub fn renew(&self) -> azure_core::Result<()> {
+        let made = make(&self.identity, &self.authority, &self.http)?;
+        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = made;
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl TokenCredential for Credential {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        let credential = self.made.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        credential.get_token(scopes, options).await
+    }
+}
+
+fn make(
+    identity: &Identity,
+    authority: &str,
+    http: &reqwest::Client,
+) -> azure_core::Result<Arc<dyn TokenCredential>> {
+    let mut client_options = client_options(http);
+    match identity {
+        // The identity's endpoint is in the environment, which the crate reads for each token: the
+        // header's value changes while the process runs.
+        // BR-147
+        Identity::Managed { client_id } => {
+            let user_assigned_id = client_id.clone().map(UserAssignedId::ClientId);
+            let options = ManagedIdentityCredentialOptions { user_assigned_id, client_options };
+            Ok(ManagedIdentityCredential::new(Some(options))?)
+        }
+        Identity::AppRegistration { tenant_id, client_id, client_secret } => {
+            let mut cloud = CustomConfiguration::default();
+            authority.clone_into(&mut cloud.authority_host);
+            client_options.cloud = Some(Arc::new(cloud.into()));
+            let secret = Secret::new(client_secret.expose().clone());
+            let options = ClientSecretCredentialOptions { client_options };
+            Ok(ClientSecretCredential::new(tenant_id, client_id.clone(), secret, Some(options))?)
+        }
+    }
+}
