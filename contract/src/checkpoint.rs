@@ -41,12 +41,15 @@ pub struct Checkpoint {
     /// Events that were delivered and may be read again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remembered: Vec<RememberedIds>,
-    /// Delivered events of the days whose completeness has not been checked yet, oldest first.
+    /// Delivered events of each day that Mimecast still gives out, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub days: Vec<DayCount>,
-    /// When the first run was.
+    /// Where collecting began: the start of the first window of all.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<OffsetDateTime>,
+    pub collected_from: Option<OffsetDateTime>,
+    /// Length of the next slice of a backlog, as the volume of the last ones has taught.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice_secs: Option<u64>,
     /// When Azure last took something from us.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub delivered_at: Option<OffsetDateTime>,
@@ -115,6 +118,31 @@ pub struct DayCount {
     pub day: Date,
     /// Delivered events of each hour, 24 numbers.
     pub hours: [u32; 24],
+    /// Events whose time could not be read, and records that were set aside, while the day was
+    /// collected: each may be one of the day's.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unplaced: u32,
+    /// How far its completeness has been checked.
+    #[serde(default)]
+    pub check: DayCheck,
+}
+
+/// How far the completeness of a day has been checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DayCheck {
+    /// Not yet.
+    #[default]
+    Due,
+    /// It was incomplete, and what was missing is being read again.
+    Reread,
+    /// Done.
+    Done,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// The content is neither a checkpoint of ours nor one of the old connector.
@@ -265,7 +293,7 @@ mod tests {
     use proptest::prelude::*;
     use time::macros::{date, datetime};
 
-    use super::{Checkpoint, DayCount, InFlight, OpenWindow, Purpose, RememberedIds};
+    use super::{Checkpoint, DayCheck, DayCount, InFlight, OpenWindow, Purpose, RememberedIds};
 
     fn closed_until(content: &str) -> Option<time::OffsetDateTime> {
         let read = Checkpoint::read(content.as_bytes()).expect(content);
@@ -334,8 +362,14 @@ mod tests {
             }),
             in_flight: vec![InFlight { batch: "b".to_owned(), events: 7 }],
             remembered: vec![RememberedIds { minute: 29_400_000, ids: vec![1, u64::MAX] }],
-            days: vec![DayCount { day: date!(2026 - 11 - 24), hours: [3; 24] }],
-            started_at: Some(datetime!(2026-11-20 10:00 UTC)),
+            days: vec![DayCount {
+                day: date!(2026 - 11 - 24),
+                hours: [3; 24],
+                unplaced: 1,
+                check: DayCheck::Reread,
+            }],
+            collected_from: Some(datetime!(2026-11-20 10:00 UTC)),
+            slice_secs: Some(3_600),
             delivered_at: None,
             ..Checkpoint::first()
         };

@@ -34,15 +34,27 @@ impl Hasher for Ready {
     }
 }
 
+/// So many identities are kept beyond the overlap where there are no more: a day that is found
+/// incomplete can then be read again without repeating any. More would make each write slower.
+const SPARE: usize = 10_000;
+
 /// Delivered events by the minute of their time, so that what no window reaches back to any more can
 /// be forgotten. Group 0 holds those that are older than the horizon.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remembered {
     groups: BTreeMap<u32, Vec<u64>>,
     len: usize,
-    /// Events of this minute or a later one are kept when the window closes.
-    horizon: u32,
+    horizon: Horizon,
     forgotten: u64,
+}
+
+/// From when on events are remembered after the window has closed, in minutes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Horizon {
+    /// The next window reaches back to here.
+    needed: u32,
+    /// A day that is not yet checked begins here; kept as far as there is room.
+    wanted: u32,
 }
 
 impl Remembered {
@@ -84,16 +96,17 @@ impl Remembered {
         self.forgotten
     }
 
-    /// From now on, events before this time need not be told apart: the next window will not reach
-    /// back to them.
-    pub fn set_horizon(&mut self, horizon: OffsetDateTime) {
-        self.horizon = minute(horizon);
+    /// From when on events must be told apart after the window has closed, and from when on it would
+    /// be good.
+    pub fn set_horizon(&mut self, needed: OffsetDateTime, wanted: OffsetDateTime) {
+        let needed = minute(needed);
+        self.horizon = Horizon { needed, wanted: minute(wanted).min(needed) };
     }
 
     /// Remembers a delivered event. One without a readable time is kept with the latest.
     pub fn insert(&mut self, hash: u64, event_time: Option<OffsetDateTime>) {
         let minute = event_time.map_or(u32::MAX, minute);
-        let group = if minute < self.horizon { 0 } else { minute };
+        let group = if minute < self.horizon.wanted { 0 } else { minute };
         self.groups.entry(group).or_default().push(hash);
         self.len += 1;
         if self.len > LIMIT {
@@ -101,14 +114,25 @@ impl Remembered {
         }
     }
 
-    /// Forgets what the next window will not reach back to: the window has closed.
+    /// Forgets what the next window will not reach back to: the window has closed. What lies before
+    /// that stays as far as there is room to spare, the newest first.
     ///
     /// Events whose time could not be read stay for one window more.
     pub fn close(&mut self) {
+        let Horizon { needed, wanted } = self.horizon;
         let unread = self.groups.remove(&u32::MAX).unwrap_or_default();
-        let mut kept = self.groups.split_off(&self.horizon.max(1));
+        let mut older = std::mem::take(&mut self.groups);
+        let mut kept = older.split_off(&needed.max(1));
+        let mut room = SPARE.saturating_sub(kept.values().map(Vec::len).sum());
+        for (minute, ids) in older.split_off(&wanted.max(1)).into_iter().rev() {
+            if ids.len() > room {
+                break;
+            }
+            room -= ids.len();
+            kept.insert(minute, ids);
+        }
         if !unread.is_empty() {
-            kept.insert(self.horizon.max(1), unread);
+            kept.entry(needed.max(1)).or_default().extend(unread);
         }
         self.groups = kept;
         self.len = self.groups.values().map(Vec::len).sum();
@@ -134,34 +158,61 @@ fn minute(at: OffsetDateTime) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use time::macros::datetime;
 
     use super::{LIMIT, Remembered};
 
+    fn hashes(remembered: &Remembered) -> BTreeSet<u64> {
+        remembered.seen().into_iter().collect()
+    }
+
     #[test]
     fn closing_forgets_what_the_next_window_does_not_reach() {
         let mut remembered = Remembered::default();
-        remembered.set_horizon(datetime!(2026-11-25 09:45 UTC));
+        let horizon = datetime!(2026-11-25 09:45 UTC);
+        remembered.set_horizon(horizon, horizon);
         remembered.insert(1, Some(datetime!(2026-11-25 09:44:59 UTC)));
-        remembered.insert(2, Some(datetime!(2026-11-25 09:45 UTC)));
+        remembered.insert(2, Some(horizon));
         remembered.insert(3, None);
-        assert_eq!(remembered.seen().len(), 3);
+        assert_eq!(hashes(&remembered), [1, 2, 3].into());
         let mut restored = Remembered::from_checkpoint(remembered.to_checkpoint());
-        assert_eq!(restored.seen(), remembered.seen());
-        restored.set_horizon(datetime!(2026-11-25 09:45 UTC));
+        assert_eq!(hashes(&restored), [1, 2, 3].into());
+        restored.set_horizon(horizon, horizon);
         restored.close();
-        assert_eq!(restored.seen().into_iter().collect::<std::collections::BTreeSet<_>>(), [2, 3].into());
+        assert_eq!(hashes(&restored), [2, 3].into());
         // The unread one goes with the next window but one.
-        restored.set_horizon(datetime!(2026-11-25 09:46 UTC));
+        let later = datetime!(2026-11-25 09:46 UTC);
+        restored.set_horizon(later, later);
         restored.close();
         assert!(restored.is_empty());
+    }
+
+    #[test]
+    fn a_day_that_is_not_checked_stays_while_there_is_room_to_spare() {
+        let mut remembered = Remembered::default();
+        let (needed, wanted) = (datetime!(2026-11-25 09:45 UTC), datetime!(2026-11-24 00:00 UTC));
+        remembered.set_horizon(needed, wanted);
+        for hash in 0..20_u64 {
+            remembered.insert(hash, Some(needed - time::Duration::hours(hash.try_into().expect("small"))));
+        }
+        remembered.insert(99, Some(datetime!(2026-11-23 23:59 UTC)));
+        remembered.close();
+        assert_eq!(hashes(&remembered), (0..20).collect());
+        for hash in 1_000..11_000_u64 {
+            remembered.insert(hash, Some(needed));
+        }
+        remembered.close();
+        // The needed ones leave no room.
+        assert_eq!(hashes(&remembered), [0].into_iter().chain(1_000..11_000).collect());
     }
 
     #[test]
     fn a_full_memory_stays_below_one_megabyte_and_keeps_the_newest() {
         let mut remembered = Remembered::default();
         let horizon = datetime!(2026-11-25 09:45 UTC);
-        remembered.set_horizon(horizon);
+        remembered.set_horizon(horizon, horizon);
         for hash in 0..200_000_u64 {
             let recent = hash % 10 == 0;
             let age = if recent { time::Duration::minutes(3) } else { -time::Duration::hours(3) };
