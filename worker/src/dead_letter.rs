@@ -59,6 +59,7 @@ impl DeadLetter {
     pub fn of_row(reason: Reason, code: &str, message: &str, row: Vec<u8>) -> Self {
         #[derive(Deserialize)]
         struct Keyed {
+            #[serde(alias = "eventKey_s")]
             key: Option<String>,
         }
         let event_key = serde_json::from_slice::<Keyed>(&row).ok().and_then(|keyed| keyed.key);

@@ -6,13 +6,15 @@ pub mod settings;
 
 pub mod batch;
 pub mod checkpoint;
+pub mod command;
+pub mod host;
 pub mod ingest;
+pub mod poll;
 pub mod report;
+pub mod sync;
+pub mod transform;
 
 pub mod dead_letter;
 pub mod http;
 pub mod identity;
 pub mod retry;
-
-pub mod poll;
-pub mod transform;

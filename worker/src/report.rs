@@ -1,6 +1,5 @@
 //! What a run did: counts, the health row, and the lines that are logged.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::io::Write;
@@ -130,7 +129,7 @@ pub struct Report {
     /// What is left of it.
     pub quota_remaining: Option<u64>,
     /// Texts of unknown shape by auditType.
-    pub unknown_shapes: BTreeMap<String, u64>,
+    pub unknown_shapes: Value,
     /// When the run began, in time since the world began.
     started: std::time::Duration,
 }
@@ -155,7 +154,7 @@ impl Report {
             delivered_bytes: 0,
             quota_limit: None,
             quota_remaining: None,
-            unknown_shapes: BTreeMap::new(),
+            unknown_shapes: json!({}),
             started: world.elapsed(),
         }
     }

@@ -50,6 +50,13 @@ impl World {
         }
     }
 
+    /// The process's arguments, its name first.
+    pub fn arguments() -> Vec<String> {
+        #[expect(clippy::disallowed_methods, reason = "this is the world, which reads the arguments")]
+        let arguments = std::env::args_os();
+        arguments.map(|argument| argument.to_string_lossy().into_owned()).collect()
+    }
+
     /// A world with this clock and environment, and randomness from a fixed seed.
     pub fn of(clock: Arc<dyn Clock>, environment: BTreeMap<String, String>) -> Self {
         Self {

@@ -1,11 +1,8 @@
-//! Rows as JSON lines in a folder, with the columns that the table in Azure would have.
+//! Rows as JSON lines in a folder, one file a table.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
-
-use contract::streams::{AUDIT_STREAM, transform};
-use serde_json::{Map, Value};
 
 /// A folder that takes rows.
 #[derive(Debug, Clone)]
@@ -33,12 +30,7 @@ impl FolderSink {
             lines.push(b'\n');
         }
         for row in rows {
-            if stream == AUDIT_STREAM {
-                let sent: Map<String, Value> = serde_json::from_slice(row)?;
-                serde_json::to_writer(&mut lines, &transform::audit_row(&sent))?;
-            } else {
-                lines.extend_from_slice(row);
-            }
+            lines.extend_from_slice(row);
             lines.push(b'\n');
         }
         file.write_all(&lines)?;
@@ -64,19 +56,15 @@ mod tests {
     use super::FolderSink;
 
     #[test]
-    fn rows_become_lines_with_the_tables_columns() {
+    fn rows_become_lines_of_their_tables_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let sink = FolderSink::new(folder.path().join("made"));
-        sink.append(AUDIT_STREAM, [br#"{"uid":"1","at":"2026-11-25T10:00:00Z"}"#.as_slice()].into_iter())
-            .expect("written");
-        sink.append(HEALTH_STREAM, [br#"{"Result":"ok"}"#.as_slice()].into_iter()).expect("written");
+        let rows = [br#"{"n":1}"#.as_slice(), br#"{"n":2}"#];
+        sink.append(AUDIT_STREAM, rows.into_iter()).expect("written");
+        sink.append(AUDIT_STREAM, rows.into_iter().take(1)).expect("written");
         let audit =
             std::fs::read_to_string(folder.path().join("made/MimecastAudit_CL.jsonl")).expect("there");
-        let row: serde_json::Value = serde_json::from_str(audit.trim_end()).expect("one line of JSON");
-        assert_eq!((&row["id_s"], &row["TimeGenerated"]), (&"1".into(), &"2026-11-25T10:00:00Z".into()));
-        let health =
-            std::fs::read_to_string(folder.path().join("made/MimecastAuditHealth_CL.jsonl")).expect("there");
-        assert_eq!(health, "{\"Result\":\"ok\"}\n");
+        assert_eq!(audit, "{\"n\":1}\n{\"n\":2}\n{\"n\":1}\n");
     }
 
     #[test]

@@ -1,0 +1,361 @@
+//! One run: the path of an event as one function.
+//!
+//! ```text
+//! hold the checkpoint → read it → choose a window
+//!   → pages → records → rows → batches → accepted → place noted
+//!   → close the window → next window … → health row
+//! ```
+//!
+//! Fetching the next page overlaps delivering the last: two halves of a window, joined by a channel of
+//! one batch. What is held at once is a page's chunk, the batch that fills, one that waits and one that
+//! is on its way, whatever the backlog.
+
+mod deliver;
+mod open;
+mod read;
+
+use std::time::Duration;
+
+use contract::checkpoint::{Checkpoint, OpenWindow, Purpose};
+use contract::streams::HEALTH_STREAM;
+use serde_json::json;
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+
+use crate::checkpoint::{CheckpointError, Held, Place};
+use crate::command::Work;
+use crate::dead_letter::DeadLetters;
+use crate::ingest::{Delivery, Standing};
+use crate::poll::window::{self, Choice, Chosen, WindowState};
+use crate::poll::{Mimecast, PageToken, Pages, PollError, Window};
+use crate::report::{Failure, Level, Log, Report, RunResult, Stage, Trigger, chain};
+use crate::settings::Settings;
+use crate::transform::Transformer;
+use crate::world::{Deadline, World};
+use deliver::{DeliverError, Progress};
+pub use open::{OpenError, Reporter};
+use read::{Bounds, ReadEnd, Reader, Resume};
+
+/// Reading ends with the budget; what was read may take this long to deliver after it.
+const DELIVERY_GRACE: Duration = Duration::from_secs(5 * 60);
+
+/// Longest wait for the health row to be taken.
+const HEALTH_SECS: u64 = 90;
+
+/// One Mimecast account with everything that a run needs. Lives as long as the process.
+#[derive(Debug)]
+pub struct Account {
+    world: World,
+    log: Log,
+    settings: Settings,
+    mimecast: Mimecast,
+    delivery: Delivery,
+    place: Place,
+    dead_letters: DeadLetters,
+}
+
+/// Why a run stopped.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Poll(#[from] PollError),
+    #[error(transparent)]
+    Deliver(#[from] DeliverError),
+}
+
+impl RunError {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Checkpoint(error) => Failure::new(Stage::Checkpoint, error.code(), error),
+            Self::Poll(error) => Failure::new(Stage::Poll, error.kind.code(), error),
+            Self::Deliver(error) => error.failure(),
+        }
+    }
+}
+
+/// How a window ended without an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WindowEnd {
+    Closed,
+    BudgetUsed,
+}
+
+impl Account {
+    /// Does what is asked, and reports it.
+    pub async fn work(&self, work: Work) -> Report {
+        self.run(work.trigger()).await
+    }
+
+    /// One run from beginning to end, its health row included. Never fails: the report says how it
+    /// went.
+    pub async fn run(&self, trigger: Trigger) -> Report {
+        let mut report = Report::begin(&self.world, trigger);
+        self.log.event(Level::Info, "run_started", json!({ "run": report.run_id, "trigger": trigger }));
+        let mut standing = Standing::Settled;
+        match self.place.take(&self.world).await {
+            Ok(Some(mut held)) => {
+                let lost = held.lost();
+                let ended = tokio::select! {
+                    biased;
+                    ended = self.collect(&mut held, &mut report, &mut standing) => ended,
+                    // Whatever was about to be written is not.
+                    () = lost => Err(CheckpointError::Lost.into()),
+                };
+                if let Err(error) = ended {
+                    report.fail(error.failure());
+                }
+                held.release().await;
+            }
+            Ok(None) => {
+                report.result = RunResult::Busy;
+                report
+                    .notes
+                    .push("another run holds the checkpoint; this one left the work to it".to_owned());
+            }
+            Err(error) => report.fail(Failure::new(Stage::Checkpoint, error.code(), &error)),
+        }
+        let quota = self.mimecast.quota();
+        (report.quota_limit, report.quota_remaining) = (quota.limit, quota.remaining);
+        self.send_health(&report, standing).await;
+        self.log.run_ended(&report);
+        report
+    }
+
+    /// The health row. Where it cannot be delivered, the log is what is left.
+    async fn send_health(&self, report: &Report, standing: Standing) {
+        let row = report.health_row(&self.world, &self.settings.reporting);
+        let deadline = Deadline::after(&self.world, Duration::from_secs(HEALTH_SECS));
+        let sent = self.delivery.deliver_row(&self.world, HEALTH_STREAM, &row, standing, deadline).await;
+        if let Err(error) = sent {
+            let message = chain(&error);
+            self.log.event(
+                Level::Error,
+                "health_row_not_delivered",
+                json!({ "run": report.run_id, "message": message }),
+            );
+        }
+    }
+
+    async fn collect(
+        &self,
+        held: &mut Held,
+        report: &mut Report,
+        standing: &mut Standing,
+    ) -> Result<(), RunError> {
+        let now = self.world.now();
+        let deadline = Deadline::after(&self.world, self.settings.limits.budget);
+        let checkpoint = held.read().await?;
+        report.watermark = checkpoint.closed_until;
+        self.note_in_flight(&checkpoint, report);
+        let mut progress = Progress::new(self, held, checkpoint);
+        let mut transformer = self.transformer();
+        let collected = self.windows(&mut progress, &mut transformer, now, deadline, report).await;
+        report.unknown_shapes = transformer.counts().to_json();
+        if progress.checkpoint.delivered_at.is_none() {
+            *standing = Standing::Settling;
+        }
+        collected
+    }
+
+    /// Reads window after window until everything that had settled when the run began is closed.
+    async fn windows(
+        &self,
+        progress: &mut Progress<'_>,
+        transformer: &mut Transformer,
+        now: OffsetDateTime,
+        deadline: Deadline,
+        report: &mut Report,
+    ) -> Result<(), RunError> {
+        loop {
+            let chosen = match window::choose(now, &state(&progress.checkpoint), &self.window_settings()) {
+                Choice::Read(chosen) => chosen,
+                Choice::CaughtUp => return Ok(()),
+                Choice::ClockBehind { by } => {
+                    report.result = RunResult::Partial;
+                    let by = crate::settings::duration::text(by);
+                    report.notes.push(format!(
+                        "the checkpoint is {by} ahead of this machine's clock, which is or was wrong; \
+                         nothing is read until the clock has passed it"
+                    ));
+                    return Ok(());
+                }
+            };
+            if let Some(gap) = chosen.gap {
+                let message = format!(
+                    "events from {} to {} were not collected and can no longer be: Mimecast gives them out for sixty days",
+                    gap.from, gap.to
+                );
+                self.log.event(Level::Error, "gap", json!({ "run": report.run_id, "message": message }));
+                report.notes.push(message);
+            }
+            let spent = deadline.passed(&self.world) || report.read >= self.settings.limits.events;
+            if spent
+                || self.window(progress, transformer, chosen, deadline, report).await?
+                    == WindowEnd::BudgetUsed
+            {
+                report.result = RunResult::Partial;
+                report.notes.push("the run's budget is used up; the next run goes on".to_owned());
+                return Ok(());
+            }
+        }
+    }
+
+    /// One window, narrowed until it holds what can be remembered.
+    async fn window(
+        &self,
+        progress: &mut Progress<'_>,
+        transformer: &mut Transformer,
+        mut chosen: Chosen,
+        deadline: Deadline,
+        report: &mut Report,
+    ) -> Result<WindowEnd, RunError> {
+        loop {
+            match self.pages(progress, transformer, &chosen, deadline, report).await? {
+                ReadEnd::TooMuch(narrower) => chosen.window = narrower,
+                ReadEnd::Finished => {
+                    self.close(progress, &chosen, report).await?;
+                    return Ok(WindowEnd::Closed);
+                }
+                ReadEnd::BudgetUsed | ReadEnd::Abandoned => {
+                    progress.save().await?;
+                    return Ok(WindowEnd::BudgetUsed);
+                }
+            }
+        }
+    }
+
+    /// Reads and delivers the pages of a window, both at once.
+    async fn pages(
+        &self,
+        progress: &mut Progress<'_>,
+        transformer: &mut Transformer,
+        chosen: &Chosen,
+        deadline: Deadline,
+        report: &mut Report,
+    ) -> Result<ReadEnd, RunError> {
+        let collect = &self.settings.collect;
+        let resume = self.open_window(progress, chosen, report);
+        let mut pages = Pages::new(
+            &self.mimecast,
+            chosen.window,
+            collect.page_size,
+            collect.categories.clone(),
+            resume.token.clone(),
+            deadline,
+        );
+        let bounds = Bounds {
+            deadline,
+            events: self.settings.limits.events.saturating_sub(report.read),
+            narrow: (!chosen.resumed).then_some(*chosen),
+        };
+        let (sender, mut receiver) = mpsc::channel(1);
+        let mut reader = Reader::new(&self.world, transformer, progress.remembered.seen(), resume, sender);
+        let delivery_deadline =
+            Deadline::after(&self.world, deadline.remaining(&self.world) + DELIVERY_GRACE);
+        let reading = async {
+            let end = reader.read(&mut pages, bounds).await;
+            // The channel closes, and the other half ends after what is in it.
+            (end, reader.finish())
+        };
+        let delivering = async {
+            let delivered = progress.deliver(&mut receiver, delivery_deadline, report).await;
+            drop(receiver);
+            delivered
+        };
+        let ((end, counts), delivered) = tokio::join!(reading, delivering);
+        report.read += counts.read;
+        report.repeated += counts.repeated;
+        let unplaced = counts.unplaced;
+        if unplaced > 0 {
+            let day = progress.day(chosen.window.end);
+            day.unplaced = day.unplaced.saturating_add(unplaced);
+        }
+        if counts.restarts > 0 {
+            report
+                .notes
+                .push("Mimecast's paging broke off and the window was read again from its start".to_owned());
+        }
+        // A fault in delivering is why reading was given up, where it was.
+        delivered?;
+        match end {
+            Ok(end) => Ok(end),
+            Err(error) => {
+                progress.save().await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Notes the window in the state, and gives the place to begin at.
+    fn open_window(&self, progress: &mut Progress<'_>, chosen: &Chosen, report: &mut Report) -> Resume {
+        let Window { start, end } = chosen.window;
+        report.window_start.get_or_insert(start);
+        report.window_end = Some(end);
+        let needed = end - self.settings.collect.overlap;
+        let unchecked =
+            progress.checkpoint.days.iter().find(|day| day.check != contract::checkpoint::DayCheck::Done);
+        let wanted = unchecked.map_or(needed, |day| day.day.midnight().assume_utc());
+        progress.remembered.set_horizon(needed, wanted);
+        progress.checkpoint.collected_from.get_or_insert(start);
+        match progress.checkpoint.open.as_ref().filter(|_| chosen.resumed) {
+            Some(open) => Resume { token: open.next_page.clone().map(PageToken::from), pages: open.pages },
+            None => {
+                let open = OpenWindow { start, end, purpose: Purpose::Advance, next_page: None, pages: 0 };
+                progress.checkpoint.open = Some(open);
+                Resume::default()
+            }
+        }
+    }
+
+    /// Everything of the window is safe: the watermark moves.
+    async fn close(
+        &self,
+        progress: &mut Progress<'_>,
+        chosen: &Chosen,
+        report: &mut Report,
+    ) -> Result<(), RunError> {
+        let closed = chosen.window.end;
+        progress.checkpoint.closed_until = Some(closed);
+        progress.checkpoint.open = None;
+        progress.checkpoint.in_flight.clear();
+        progress.remembered.close();
+        progress.save().await?;
+        report.watermark = Some(closed);
+        Ok(())
+    }
+
+    /// After a crash: these batches may have been taken by Azure, and are sent again.
+    fn note_in_flight(&self, checkpoint: &Checkpoint, report: &mut Report) {
+        if checkpoint.in_flight.is_empty() {
+            return;
+        }
+        let events: u64 = checkpoint.in_flight.iter().map(|batch| batch.events).sum();
+        let batches: Vec<&str> = checkpoint.in_flight.iter().map(|batch| batch.batch.as_str()).collect();
+        report.notes.push(format!(
+            "the last run ended while {events} events were on their way; they are sent again and may be there twice"
+        ));
+        let fields = json!({ "run": report.run_id, "batches": batches, "events": events });
+        self.log.event(Level::Warning, "batches_in_doubt", fields);
+    }
+
+    fn window_settings(&self) -> window::CollectSettings {
+        let collect = &self.settings.collect;
+        window::CollectSettings {
+            first_run: collect.first_run,
+            settle: collect.settle,
+            overlap: collect.overlap,
+        }
+    }
+}
+
+/// What the choice of a window depends on.
+fn state(checkpoint: &Checkpoint) -> WindowState {
+    let open = checkpoint.open.as_ref().filter(|open| open.purpose == Purpose::Advance);
+    WindowState {
+        closed_until: checkpoint.closed_until,
+        open: open.map(|open| Window { start: open.start, end: open.end }),
+        slice: checkpoint.slice_secs.map(Duration::from_secs),
+    }
+}

@@ -1,0 +1,227 @@
+//! The delivering half of a window: each batch is noted in the checkpoint, sent, and then counted as
+//! delivered. The checkpoint never passes a record that was neither accepted nor set aside.
+
+use std::time::Duration;
+
+use contract::checkpoint::{Checkpoint, DayCount, InFlight};
+use contract::streams::AUDIT_STREAM;
+use serde_json::json;
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+
+use super::Account;
+use super::read::Parcel;
+use crate::batch::{Batch, Mark};
+use crate::checkpoint::remembered::Remembered;
+use crate::checkpoint::{CheckpointError, Held};
+use crate::dead_letter::{DeadLetter, DeadLetterError, Reason};
+use crate::ingest::{IngestError, Outcome, Standing};
+use crate::report::{Failure, Level, Report, Stage};
+use crate::retry::Exhausted;
+use crate::world::{Deadline, World};
+
+/// After an accepted batch the checkpoint waits this long for the next one, to be written once for
+/// both: a write before each batch is enough for the journal.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Days that are kept: Mimecast's sixty and the one that is running.
+const DAYS_KEPT: usize = 62;
+
+/// Why delivering stopped.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DeliverError {
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error("could not deliver a batch")]
+    Ingest(#[source] Exhausted<IngestError>),
+    #[error("could not set records aside")]
+    DeadLetters(#[from] DeadLetterError),
+}
+
+impl DeliverError {
+    pub(super) fn failure(&self) -> Failure {
+        match self {
+            Self::Checkpoint(error) => Failure::new(Stage::Checkpoint, error.code(), error),
+            Self::Ingest(error) => Failure::new(Stage::Ingest, error.cause.code(), self),
+            Self::DeadLetters(error) => Failure::new(Stage::Ingest, error.code(), self),
+        }
+    }
+}
+
+/// The state that is kept, and the hold on it.
+pub(super) struct Progress<'a> {
+    pub(super) account: &'a Account,
+    pub(super) held: &'a mut Held,
+    pub(super) checkpoint: Checkpoint,
+    pub(super) remembered: Remembered,
+    /// Whether Azure has accepted a record in this run.
+    pub(super) witness: bool,
+    /// What was accepted is not in the stored checkpoint yet.
+    unsaved: bool,
+}
+
+impl<'a> Progress<'a> {
+    pub(super) fn new(account: &'a Account, held: &'a mut Held, mut checkpoint: Checkpoint) -> Self {
+        let remembered = Remembered::from_checkpoint(std::mem::take(&mut checkpoint.remembered));
+        Self { account, held, checkpoint, remembered, witness: false, unsaved: false }
+    }
+
+    fn world(&self) -> &'a World {
+        &self.account.world
+    }
+
+    fn standing(&self) -> Standing {
+        if self.checkpoint.delivered_at.is_some() { Standing::Settled } else { Standing::Settling }
+    }
+
+    /// Writes the checkpoint.
+    pub(super) async fn save(&mut self) -> Result<(), CheckpointError> {
+        if !self.held.alive(self.world()) {
+            return Err(CheckpointError::Lost);
+        }
+        self.checkpoint.remembered = self.remembered.to_checkpoint();
+        let written = self.held.write(&self.checkpoint).await;
+        self.checkpoint.remembered = Vec::new();
+        self.unsaved &= written.is_err();
+        written
+    }
+
+    /// Delivers what comes until nothing more does.
+    pub(super) async fn deliver(
+        &mut self,
+        receiver: &mut mpsc::Receiver<Parcel>,
+        deadline: Deadline,
+        report: &mut Report,
+    ) -> Result<(), DeliverError> {
+        loop {
+            let parcel = if self.unsaved {
+                let world = self.world();
+                tokio::select! {
+                    biased;
+                    parcel = receiver.recv() => parcel,
+                    () = world.alarm(LINGER) => {
+                        self.save().await?;
+                        continue;
+                    }
+                }
+            } else {
+                receiver.recv().await
+            };
+            let Some(parcel) = parcel else { return Ok(()) };
+            self.parcel(parcel, deadline, report).await?;
+        }
+    }
+
+    async fn parcel(
+        &mut self,
+        parcel: Parcel,
+        deadline: Deadline,
+        report: &mut Report,
+    ) -> Result<(), DeliverError> {
+        let Parcel { batch, mut letters, resume } = parcel;
+        let mut error = None;
+        if let Some(batch) = batch {
+            let outcome = self.send(&batch, deadline).await?;
+            self.count(&batch, &outcome, report);
+            letters.extend(outcome.refused.into_iter().map(|refused| {
+                let reason = if refused.answer.status == 400 { Reason::Refused } else { Reason::TooLarge };
+                DeadLetter::of_row(reason, &refused.answer.code, &refused.answer.message, refused.row)
+            }));
+            error = outcome.error;
+        }
+        if !letters.is_empty() {
+            self.account.dead_letters.keep(&letters, self.world().now()).await?;
+            report.dead_lettered += letters.len() as u64;
+            let fields = json!({ "run": report.run_id, "records": letters.len(), "code": letters.first().map(|letter| &letter.code) });
+            self.account.log.event(Level::Error, "records_set_aside", fields);
+        }
+        if let Some(error) = error {
+            // What was accepted of it is remembered; the rest is read again.
+            if let Err(lost) = self.save().await {
+                self.account.log.event(
+                    Level::Warning,
+                    "checkpoint_not_written",
+                    json!({ "message": lost.to_string() }),
+                );
+            }
+            return Err(DeliverError::Ingest(error));
+        }
+        if let Some(open) = &mut self.checkpoint.open {
+            open.next_page = resume.token.map(|token| token.as_str().to_owned());
+            open.pages = resume.pages;
+        }
+        self.checkpoint.in_flight.clear();
+        self.unsaved = true;
+        Ok(())
+    }
+
+    /// Notes the batch as being in flight, and sends it.
+    async fn send(&mut self, batch: &Batch, deadline: Deadline) -> Result<Outcome, DeliverError> {
+        self.checkpoint.in_flight =
+            vec![InFlight { batch: batch.id.to_string(), events: batch.len() as u64 }];
+        self.save().await?;
+        let (world, standing) = (self.world(), self.standing());
+        let delivery = &self.account.delivery;
+        Ok(delivery.deliver(world, AUDIT_STREAM, batch, standing, &mut self.witness, deadline).await)
+    }
+
+    fn count(&mut self, batch: &Batch, outcome: &Outcome, report: &mut Report) {
+        let accepted: usize = outcome.accepted.iter().map(ExactSizeIterator::len).sum();
+        if accepted > 0 {
+            self.checkpoint.delivered_at = Some(self.world().now());
+            report.batches += 1;
+            report.delivered += accepted as u64;
+            if accepted == batch.len() {
+                report.delivered_bytes += batch.plain_bytes as u64;
+            }
+        }
+        for range in &outcome.accepted {
+            for &mark in batch.marks.get(range.clone()).unwrap_or_default() {
+                self.delivered(mark);
+            }
+        }
+        // A refused record is kept elsewhere and must not be read into a batch again.
+        for refused in &outcome.refused {
+            if let Some(&mark) = batch.marks.get(refused.index) {
+                self.delivered(mark);
+            }
+        }
+        let fields = json!({
+            "run": report.run_id,
+            "batch": batch.id.to_string(),
+            "events": batch.len(),
+            "accepted": accepted,
+            "bytes": batch.plain_bytes,
+            "compressed": batch.body.len(),
+        });
+        self.account.log.event(Level::Info, "batch", fields);
+    }
+
+    fn delivered(&mut self, mark: Mark) {
+        self.remembered.insert(mark.hash, mark.event_time);
+        if let Some(at) = mark.event_time {
+            let hour = usize::from(at.hour());
+            if let Some(count) = self.day(at).hours.get_mut(hour) {
+                *count = count.saturating_add(1);
+            }
+        }
+    }
+
+    /// The counts of a time's day.
+    pub(super) fn day(&mut self, at: OffsetDateTime) -> &mut DayCount {
+        let day = at.date();
+        let days = &mut self.checkpoint.days;
+        let index = match days.binary_search_by_key(&day, |count| count.day) {
+            Ok(index) => index,
+            Err(index) => {
+                let count = DayCount { day, hours: [0; 24], unplaced: 0, check: Default::default() };
+                days.insert(index, count);
+                if days.len() > DAYS_KEPT {
+                    days.remove(0);
+                }
+                index.min(days.len() - 1)
+            }
+        };
+        &mut days[index]
+    }
+}

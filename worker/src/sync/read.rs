@@ -1,0 +1,220 @@
+//! The reading half of a window: pages to records, records to rows, rows to batches.
+
+use tokio::sync::mpsc;
+
+use crate::batch::{Batch, Batcher, LIMIT_BYTES, Mark, Pushed};
+use crate::checkpoint::remembered::HashesSeen;
+use crate::dead_letter::{DeadLetter, Reason};
+use crate::poll::window::{self, Chosen};
+use crate::poll::{PageToken, Pages, PollError, RecordChunk, Step, Window};
+use crate::transform::Transformer;
+use crate::world::{Deadline, World};
+
+/// What goes from the reading half to the delivering half.
+#[derive(Debug, Default)]
+pub(super) struct Parcel {
+    /// Rows to deliver.
+    pub(super) batch: Option<Batch>,
+    /// Records that cannot be delivered, met among those rows.
+    pub(super) letters: Vec<DeadLetter>,
+    /// Where the next run can go on once all this is safe.
+    pub(super) resume: Resume,
+}
+
+/// A place in the pages of a window.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Resume {
+    /// Token of the next page; `None` for the first.
+    pub(super) token: Option<PageToken>,
+    /// Pages before it.
+    pub(super) pages: u64,
+}
+
+/// How reading ended.
+#[derive(Debug)]
+pub(super) enum ReadEnd {
+    /// Every page was read.
+    Finished,
+    /// The budget is used up; the next run goes on.
+    BudgetUsed,
+    /// The window holds too much: this narrower one is to be read instead, and nothing of it was
+    /// handed on.
+    TooMuch(Window),
+    /// The delivering half has ended.
+    Abandoned,
+}
+
+/// Counts of the reading half.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ReadCounts {
+    /// Events read.
+    pub(super) read: u64,
+    /// Of them, seen before.
+    pub(super) repeated: u64,
+    /// Events without a readable time, and records that are no events.
+    pub(super) unplaced: u32,
+    /// How often the window was begun again.
+    pub(super) restarts: u32,
+    /// Seconds that are the times of the events of this window, for the hours of a re-read.
+    pub(super) hours: [u32; 24],
+}
+
+/// What bounds the reading.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// No page is begun after this.
+    pub(super) deadline: Deadline,
+    /// No page is begun after so many events.
+    pub(super) events: u64,
+    /// The window, where it may be narrowed.
+    pub(super) narrow: Option<Chosen>,
+}
+
+/// The reading half. It keeps rows of the page that is being read and what fills the batch, no more.
+pub(super) struct Reader<'a> {
+    world: &'a World,
+    transformer: &'a mut Transformer,
+    seen: HashesSeen,
+    batcher: Batcher,
+    letters: Vec<DeadLetter>,
+    resume: Resume,
+    handed_on: bool,
+    sender: mpsc::Sender<Parcel>,
+    /// Counts so far.
+    pub(super) counts: ReadCounts,
+}
+
+/// The delivering half has ended.
+struct Gone;
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(
+        world: &'a World,
+        transformer: &'a mut Transformer,
+        seen: HashesSeen,
+        resume: Resume,
+        sender: mpsc::Sender<Parcel>,
+    ) -> Self {
+        Self {
+            world,
+            transformer,
+            seen,
+            batcher: Batcher::new(),
+            letters: Vec::new(),
+            resume,
+            handed_on: false,
+            sender,
+            counts: ReadCounts::default(),
+        }
+    }
+
+    /// Reads the window's pages until they end, the bounds are reached, or something stands in the way.
+    /// What was read is handed on in each case but the narrowing.
+    pub(super) async fn read(&mut self, pages: &mut Pages<'_>, bounds: Bounds) -> Result<ReadEnd, PollError> {
+        let end = self.steps(pages, bounds).await;
+        if !matches!(end, Ok(ReadEnd::TooMuch(_) | ReadEnd::Abandoned)) && self.flush().await.is_err() {
+            return Ok(ReadEnd::Abandoned);
+        }
+        end
+    }
+
+    /// Ends the channel and gives the counts.
+    pub(super) fn finish(self) -> ReadCounts {
+        self.counts
+    }
+
+    async fn steps(&mut self, pages: &mut Pages<'_>, bounds: Bounds) -> Result<ReadEnd, PollError> {
+        loop {
+            match pages.next().await? {
+                Step::Records(chunk) => {
+                    if self.take(&chunk).await.is_err() {
+                        return Ok(ReadEnd::Abandoned);
+                    }
+                }
+                Step::PageDone(done) => {
+                    self.resume.pages += 1;
+                    let last = done.resume.is_none();
+                    // After the last page the window is closed, or begun again.
+                    if !last {
+                        self.resume.token = done.resume;
+                    }
+                    if let Some(narrower) = self.too_much(&bounds, done.total_count) {
+                        return Ok(ReadEnd::TooMuch(narrower));
+                    }
+                    let spent = bounds.deadline.passed(self.world) || self.counts.read >= bounds.events;
+                    if spent && !last {
+                        return Ok(ReadEnd::BudgetUsed);
+                    }
+                }
+                Step::Restarted(_) => {
+                    self.counts.restarts += 1;
+                    self.resume = Resume::default();
+                }
+                Step::Finished(_) => return Ok(ReadEnd::Finished),
+            }
+        }
+    }
+
+    /// A narrower window, where the first page says that this one holds more than can be remembered.
+    fn too_much(&self, bounds: &Bounds, total_count: Option<u64>) -> Option<Window> {
+        let first = self.resume.pages == 1 && !self.handed_on;
+        let chosen = bounds.narrow.as_ref().filter(|_| first)?;
+        window::narrowed(chosen, total_count?)
+    }
+
+    async fn take(&mut self, chunk: &RecordChunk) -> Result<(), Gone> {
+        let arrival = self.world.now();
+        for record in chunk.records() {
+            self.counts.read += 1;
+            let record = match record {
+                Ok(record) => record,
+                Err(malformed) => {
+                    self.counts.unplaced += 1;
+                    self.letters.push(DeadLetter::of_record(malformed.reason.code(), malformed.bytes));
+                    continue;
+                }
+            };
+            let key = self.transformer.key(&record);
+            if !self.seen.insert(key.hash()) {
+                self.counts.repeated += 1;
+                continue;
+            }
+            let (world, transformer) = (self.world, &mut *self.transformer);
+            let mut event_time = None;
+            let pushed = self.batcher.push(
+                || world.identity(),
+                |out| {
+                    event_time = transformer.row(&record, &key, arrival, out).event_time;
+                    Mark { hash: key.hash(), event_time }
+                },
+            );
+            match event_time {
+                Some(at) => self.counts.hours[usize::from(at.hour())] += 1,
+                None => self.counts.unplaced += 1,
+            }
+            match pushed {
+                Pushed::Kept => {}
+                Pushed::Full(batch) => self.hand_on(Some(batch)).await?,
+                Pushed::TooLarge(row) => {
+                    let message = format!("the row alone has more than {LIMIT_BYTES} bytes");
+                    self.letters.push(DeadLetter::of_row(Reason::TooLarge, "row_too_large", &message, row));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), Gone> {
+        let batch = self.batcher.seal(|| self.world.identity());
+        self.hand_on(batch).await
+    }
+
+    /// Rows of the page that is being read may be in the batch already; the place is the end of the
+    /// page before, so that the rest of the page is read again after a stop.
+    async fn hand_on(&mut self, batch: Option<Batch>) -> Result<(), Gone> {
+        self.handed_on = true;
+        let letters = std::mem::take(&mut self.letters);
+        let parcel = Parcel { batch, letters, resume: self.resume.clone() };
+        self.sender.send(parcel).await.map_err(|_| Gone)
+    }
+}
