@@ -175,7 +175,7 @@ async fn repeat(world: &World, worker: &Worker, log: &Log, every: Duration) -> E
         let begun = world.elapsed();
         let _ = once(worker, log, Work::Sync(Trigger::Timer)).await;
         let passed = world.elapsed().saturating_sub(begun);
-        world.sleep(every.saturating_sub(passed)).await;
+        world.alarm(every.saturating_sub(passed)).await;
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub use reqwest::{Client, Error};
+
 /// Longest wait for a connection. Azure's own clients use the same.
 const CONNECT_SECS: u64 = 20;
 /// Longest silence within an answer. Azure's own clients use the same; Mimecast cuts its gateway off
@@ -13,8 +15,8 @@ const SILENCE_SECS: u64 = 60;
 ///
 /// # Errors
 /// When the machine's certificates cannot be read.
-pub fn client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
+pub fn client() -> Result<Client, Error> {
+    Client::builder()
         .user_agent(concat!("mimecast-sentinel-worker/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(CONNECT_SECS))

@@ -9,6 +9,7 @@ use crate::checkpoint::Place;
 use crate::checkpoint::blob::BlobPlace;
 use crate::dead_letter::DeadLetters;
 use crate::dead_letter::blob::BlobDeadLetters;
+use crate::http;
 use crate::identity::Credential;
 use crate::ingest::client::IngestClient;
 use crate::ingest::folder::FolderSink;
@@ -24,7 +25,7 @@ use crate::world::{Deadline, World};
 pub enum OpenError {
     /// The HTTP client cannot be made.
     #[error("could not make the HTTP client")]
-    Http(#[from] reqwest::Error),
+    Http(#[from] http::Error),
     /// The credentials cannot be made.
     #[error("could not make the credentials of the delivery")]
     Credential(#[from] azure_core::Error),
@@ -36,7 +37,7 @@ impl Account {
     /// # Errors
     /// [`OpenError`] when one cannot be made.
     pub fn open(settings: Settings, world: &World, log: &Log) -> Result<Self, OpenError> {
-        let http = crate::http::client()?;
+        let http = http::client()?;
         let delivery = delivery(&settings.reporting, &http, world)?;
         let (place, dead_letters) = match &settings.reporting.destination {
             Destination::Folder(folder) => {
@@ -91,7 +92,7 @@ fn credentials(access: MimecastAccess) -> Credentials {
     }
 }
 
-fn delivery(reporting: &Reporting, http: &reqwest::Client, world: &World) -> Result<Delivery, OpenError> {
+fn delivery(reporting: &Reporting, http: &http::Client, world: &World) -> Result<Delivery, OpenError> {
     Ok(match &reporting.destination {
         Destination::Folder(folder) => Delivery::Folder(FolderSink::new(folder.clone())),
         Destination::Azure(azure) => {
@@ -140,7 +141,7 @@ impl Reporter {
     }
 
     async fn send_health(&self, reporting: &Reporting, report: &Report) -> Result<(), String> {
-        let http = crate::http::client().map_err(|error| chain(&error))?;
+        let http = http::client().map_err(|error| chain(&error))?;
         let delivery = delivery(reporting, &http, &self.world).map_err(|error| chain(&error))?;
         let row = report.health_row(&self.world, reporting);
         let deadline = Deadline::after(&self.world, Duration::from_secs(HEALTH_SECS));

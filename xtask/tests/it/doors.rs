@@ -52,6 +52,7 @@ fn only_the_named_modules_call_out() {
         "worker/src/poll",
         "worker/src/ingest",
         "worker/src/checkpoint",
+        "worker/src/dead_letter/blob",
     ];
     assert_eq!(strays(&calling, &clients), [""; 0]);
 }
