@@ -2,6 +2,8 @@
 
 mod hint;
 mod refusal;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::path::PathBuf;

@@ -61,6 +61,7 @@ impl ErrorTree {
         let mut tree = Self::default();
         if let Ok(value) = serde_json::from_str::<Value>(text) {
             tree.read(&value, 0);
+            tree.tidy();
         } else {
             tree.read_xml(text);
         }
@@ -74,6 +75,7 @@ impl ErrorTree {
     pub fn from_value(value: &Value) -> Self {
         let mut tree = Self::default();
         tree.read(value, 0);
+        tree.tidy();
         if tree.leaves.is_empty() {
             tree.raw = Some(value.to_string().chars().take(RAW_CHARACTERS).collect());
         }
@@ -162,7 +164,13 @@ impl ErrorTree {
             return true;
         }
 
-        let code = field(&["code", "errorCode", "ExtendedCode"]).map(words).unwrap_or_default();
+        let mut code = field(&["code", "errorCode"]).map(words).unwrap_or_default();
+        // App Service says `BadRequest` or `Conflict` and puts its own number beside it.
+        if let Some(number) = field(&["ExtendedCode"]).map(words).filter(|number| !number.is_empty())
+            && generic(&code)
+        {
+            code = number;
+        }
         let message = field(&["message", "errorMessage", "status_text", "exceptionMessage"])
             .map(words)
             .unwrap_or_default();
@@ -173,7 +181,7 @@ impl ErrorTree {
 
         let before = self.leaves.len();
         let mut found = false;
-        for nest in ["details", "innererror", "innerErrors"] {
+        for nest in ["details", "innererror", "innerErrors", "ErrorEntity"] {
             if let Some(inner) = field(&[nest]) {
                 found |= self.read(inner, depth + 1);
             }
@@ -190,22 +198,30 @@ impl ErrorTree {
             }
         }
         if found {
-            let wrapper = WRAPPERS.iter().any(|wrapper| wrapper.eq_ignore_ascii_case(&code));
             if !code.is_empty() && !self.wrappers.contains(&code) {
                 self.wrappers.push(code.clone());
             }
-            // Some providers name the cause outside and only a place inside: keep what says more.
-            let inside_says_nothing = self.leaves[before..].iter().all(|leaf| leaf.message.is_empty());
-            if !wrapper && inside_says_nothing && !message.is_empty() {
+            // Key Vault and others give the precise code inside and the only text outside.
+            let inside = &self.leaves[before..];
+            if !message.is_empty() && inside.iter().all(|leaf| leaf.message.is_empty()) {
+                let inner = inside.iter().find(|leaf| !generic(&leaf.code)).map(|leaf| leaf.code.clone());
                 self.leaves.truncate(before);
-                self.push(&code, &message, target);
+                self.push(&inner.unwrap_or(code), &message, target);
             }
             return true;
         }
         if code.is_empty() && message.is_empty() {
             return false;
         }
-        self.push(&code, &message, target);
+        if self.policies.is_empty() {
+            self.read_policies_in_text(&message);
+        }
+        let shown = match self.policies.as_slice() {
+            [] => message.as_str(),
+            // The list of names is told beside the text.
+            _ => message.split(" Policy identifiers: ").next().unwrap_or_default(),
+        };
+        self.push(&code, shown, target);
         true
     }
 
@@ -234,22 +250,56 @@ impl ErrorTree {
         }
     }
 
-    /// Policy refusals carry the assignment's name here
+    /// Policy refusals carry the assignment's name and the property that it looked at
     /// (<https://learn.microsoft.com/azure/governance/policy/troubleshoot/general>).
     fn read_policies(&mut self, infos: &[Value]) {
-        let violations =
-            infos.iter().filter(|info| info["type"].as_str().is_some_and(|kind| kind == "PolicyViolation"));
-        for info in violations {
+        for info in infos.iter().filter(|info| info["type"] == "PolicyViolation") {
             let info = &info["info"];
             let name = ["policyAssignmentDisplayName", "policyAssignmentName", "policyDefinitionDisplayName"]
                 .iter()
                 .find_map(|key| info[key].as_str().filter(|name| !name.is_empty()));
-            if let Some(name) = name
-                && !self.policies.iter().any(|known| known == name)
-            {
+            let Some(name) = name else { continue };
+            let looked_at = info["evaluationDetails"]["evaluatedExpressions"].as_array();
+            // `type` and `location` only say which resources the policy is for.
+            let property = looked_at.into_iter().flatten().find_map(|expression| {
+                expression["path"].as_str().filter(|path| !matches!(*path, "type" | "location" | "kind"))
+            });
+            let policy = match property {
+                Some(property) => format!("{name} ({property})"),
+                None => name.to_owned(),
+            };
+            if !self.policies.contains(&policy) {
+                self.policies.push(policy);
+            }
+        }
+    }
+
+    /// Older refusals name the assignments only in their text:
+    /// `Policy identifiers: '[{"policyAssignment":{"name":"…","id":"…"},…}]'`.
+    fn read_policies_in_text(&mut self, text: &str) {
+        let Some((_, rest)) = text.split_once("Policy identifiers: '") else { return };
+        let Some((list, _)) = rest.rsplit_once('\'') else { return };
+        let Ok(Value::Array(identifiers)) = serde_json::from_str(list) else { return };
+        let names = identifiers.iter().filter_map(|each| each["policyAssignment"]["name"].as_str());
+        for name in names {
+            if !self.policies.iter().any(|known| known == name) {
                 self.policies.push(name.to_owned());
             }
         }
+    }
+
+    /// Drops leaves that say nothing which another does not say better: a generic code without a
+    /// text, a text whose code another leaf has.
+    fn tidy(&mut self) {
+        let all = self.leaves.clone();
+        let better = |leaf: &ErrorLeaf, other: &ErrorLeaf| {
+            let repeats = other.message == leaf.message && generic(&leaf.code) && !generic(&other.code);
+            let empty = leaf.message.is_empty()
+                && !other.message.is_empty()
+                && (generic(&leaf.code) || leaf.code == other.code);
+            repeats || empty
+        };
+        self.leaves.retain(|leaf| !all.iter().any(|other| better(leaf, other)));
     }
 
     fn push(&mut self, code: &str, message: &str, target: Option<&str>) {
@@ -263,6 +313,11 @@ impl ErrorTree {
             self.leaves.push(leaf);
         }
     }
+}
+
+/// Whether a code says no more than that something failed.
+fn generic(code: &str) -> bool {
+    code.is_empty() || WRAPPERS.iter().any(|wrapper| wrapper.eq_ignore_ascii_case(code))
 }
 
 /// A code or message as text: some providers answer a number, others `{lang, value}`.
