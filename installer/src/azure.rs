@@ -104,14 +104,14 @@ impl Azure {
         let client = http::client(options.certificates.as_deref())?;
         let sign_in = SignIn {
             method: options.auth,
-            cloud: &options.cloud,
-            tenant: options.tenant.as_deref(),
-            environment: &options.environment,
+            cloud: options.cloud.clone(),
+            tenant: options.tenant,
+            environment: options.environment,
             http: Arc::new(client.clone()),
             executor: options.executor,
             clock: options.clock,
         };
-        let (tokens, signed_in) = sign_in.run().await?;
+        let (tokens, signed_in) = sign_in.run(&options.timings.sign_in).await?;
         let inner = Inner { client, cloud: options.cloud, tokens, signed_in, timings: options.timings };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -297,8 +297,7 @@ impl Azure {
             }
             Caller::Token(scope) => *scope,
         };
-        let no_token = |source| AzureError::Token { scope: scope.to_owned(), source };
-        let mut token = tokens.get(scope).await.map_err(no_token)?;
+        let mut token = tokens.get(scope).await?;
         for last in [false, true] {
             let header = secret_header(&call.what, &format!("Bearer {}", token.token.secret()))?;
             let answer = http::exchange(client, call, (AUTHORIZATION, header), ANSWER_LIMIT_BYTES).await?;
@@ -306,7 +305,7 @@ impl Azure {
                 return refused(answer);
             }
             tokens.forget(scope, &token);
-            token = tokens.get(scope).await.map_err(no_token)?;
+            token = tokens.get(scope).await?;
         }
         Err(AzureError::Incomplete { what: call.what.clone(), missing: "answer" })
     }

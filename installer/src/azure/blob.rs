@@ -56,7 +56,10 @@ impl TokenCredential for StorageTokens {
         _scopes: &[&str],
         _options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
-        self.tokens.get(&self.scope).await
+        self.tokens.get(&self.scope).await.map_err(|error| match error {
+            AzureError::Token { source, .. } => source,
+            other => azure_core::Error::new(ErrorKind::Credential, other),
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use azure_core::cloud::CustomConfiguration;
-use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
+use azure_core::credentials::{AccessToken, TokenCredential};
 use azure_core::http::{ClientOptions, HttpClient, RetryOptions, Transport};
 use azure_identity::{
     AzureCliCredential, AzureCliCredentialOptions, AzureDeveloperCliCredential,
@@ -20,6 +20,7 @@ use time::OffsetDateTime;
 
 use super::claims::{Claims, PrincipalKind};
 use super::error::AzureError;
+use super::retry::{RetryPolicy, retry};
 
 /// Tokens are renewed this long before they end, so that none ends on the way
 /// (the same five minutes as Microsoft's libraries).
@@ -145,36 +146,39 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// What a credential is made from.
-pub(super) struct SignIn<'a> {
+/// What credentials are made from.
+#[derive(Debug)]
+pub(super) struct SignIn {
     pub(super) method: AuthMethod,
-    pub(super) cloud: &'a CloudProfile,
-    pub(super) tenant: Option<&'a str>,
-    pub(super) environment: &'a EnvironmentValues,
+    pub(super) cloud: CloudProfile,
+    pub(super) tenant: Option<String>,
+    pub(super) environment: EnvironmentValues,
     pub(super) http: Arc<dyn HttpClient>,
     pub(super) executor: Option<Arc<dyn Executor>>,
     pub(super) clock: Clock,
 }
 
-impl SignIn<'_> {
+impl SignIn {
     /// Tries the methods in order until one gives a token for Azure Resource Manager.
-    pub(super) async fn run(self) -> Result<(Tokens, SignedIn), AzureError> {
-        let scope = &self.cloud.resource_manager_scope;
+    pub(super) async fn run(self, policy: &RetryPolicy) -> Result<(Tokens, SignedIn), AzureError> {
+        let scope = self.cloud.resource_manager_scope.clone();
+        let sign_in = Arc::new(self);
         let mut tried = Vec::new();
-        for method in self.methods() {
-            let attempt = async {
-                let credential = self.credential(method)?;
-                let token = credential.get_token(&[scope], None).await?;
-                Ok((credential, token))
-            };
-            match attempt.await {
-                Ok((credential, token)) => {
-                    let signed_in = self.signed_in(method, &token)?;
-                    let tokens = Tokens::new(credential, self.clock.clone());
-                    tokens.keep(scope, token);
-                    return Ok((tokens, signed_in));
+        for method in sign_in.methods() {
+            let failed = |reason| SignInAttempt { method, reason };
+            let tokens = match sign_in.credential(method) {
+                Ok(credential) => Tokens::new(sign_in.clone(), method, credential),
+                Err(error) => {
+                    tried.push(failed(reason(&error)));
+                    continue;
                 }
-                Err(error) => tried.push(SignInAttempt { method, reason: reason(&error) }),
+            };
+            match retry(policy, AzureError::retry, || tokens.get(&scope)).await {
+                Ok(token) => return Ok((tokens, sign_in.signed_in(method, &token)?)),
+                Err(error) => match error.cause() {
+                    AzureError::Token { source, .. } => tried.push(failed(reason(source))),
+                    _ => return Err(error),
+                },
             }
         }
         Err(AzureError::SignIn { tried })
@@ -200,11 +204,11 @@ impl SignIn<'_> {
     fn signed_in(&self, method: AuthMethod, token: &AccessToken) -> Result<SignedIn, AzureError> {
         let claims = Claims::read(token.token.secret());
         // A tenant given by its domain cannot be compared with the token's id.
-        let asked = self.tenant.filter(|tenant| uuid::Uuid::try_parse(tenant).is_ok());
+        let asked = self.tenant.as_ref().filter(|tenant| uuid::Uuid::try_parse(tenant).is_ok());
         if let (Some(expected), Some(actual)) = (asked, &claims.tid)
             && !expected.eq_ignore_ascii_case(actual)
         {
-            return Err(AzureError::WrongTenant { expected: expected.to_owned(), actual: actual.clone() });
+            return Err(AzureError::WrongTenant { expected: expected.clone(), actual: actual.clone() });
         }
         Ok(SignedIn {
             method,
@@ -216,7 +220,7 @@ impl SignIn<'_> {
     }
 
     fn credential(&self, method: AuthMethod) -> azure_core::Result<Arc<dyn TokenCredential>> {
-        let tenant_id = self.tenant.map(str::to_owned);
+        let tenant_id = self.tenant.clone();
         match method {
             AuthMethod::Cli | AuthMethod::Auto => {
                 let options = AzureCliCredentialOptions {
@@ -269,18 +273,14 @@ impl SignIn<'_> {
     }
 
     fn tenant_or_environment(&self) -> azure_core::Result<String> {
-        let tenant = self.tenant.map(str::to_owned).or_else(|| self.environment.tenant_id.clone());
+        let tenant = self.tenant.clone().or_else(|| self.environment.tenant_id.clone());
         required(tenant, "AZURE_TENANT_ID")
     }
 
     fn client_options(&self) -> ClientOptions {
         let mut cloud = CustomConfiguration::default();
         cloud.authority_host = self.cloud.authority.to_string();
-        ClientOptions {
-            transport: Some(Transport::new(self.http.clone())),
-            cloud: Some(Arc::new(cloud.into())),
-            ..ClientOptions::default()
-        }
+        ClientOptions { cloud: Some(Arc::new(cloud.into())), ..single_try(self.http.clone()) }
     }
 }
 
@@ -310,20 +310,22 @@ pub(super) fn single_try(http: Arc<dyn HttpClient>) -> ClientOptions {
 /// otherwise be started for every call.
 #[derive(Debug, Clone)]
 pub(super) struct Tokens {
-    credential: Arc<dyn TokenCredential>,
-    clock: Clock,
+    sign_in: Arc<SignIn>,
+    method: AuthMethod,
+    credential: Arc<Mutex<Arc<dyn TokenCredential>>>,
     kept: Arc<Mutex<HashMap<String, AccessToken>>>,
     /// One request for a token at a time: parallel calls at the start need one, not ten.
     asking: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Tokens {
-    fn new(credential: Arc<dyn TokenCredential>, clock: Clock) -> Self {
-        Self { credential, clock, kept: Arc::default(), asking: Arc::default() }
+    fn new(sign_in: Arc<SignIn>, method: AuthMethod, credential: Arc<dyn TokenCredential>) -> Self {
+        let credential = Arc::new(Mutex::new(credential));
+        Self { sign_in, method, credential, kept: Arc::default(), asking: Arc::default() }
     }
 
     /// A token for this scope.
-    pub(super) async fn get(&self, scope: &str) -> azure_core::Result<AccessToken> {
+    pub(super) async fn get(&self, scope: &str) -> Result<AccessToken, AzureError> {
         if let Some(token) = self.fresh(scope) {
             return Ok(token);
         }
@@ -331,8 +333,12 @@ impl Tokens {
         if let Some(token) = self.fresh(scope) {
             return Ok(token);
         }
-        let token = self.credential.get_token(&[scope], None).await?;
-        self.keep(scope, token.clone());
+        let credential = self.credential.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let token = credential
+            .get_token(&[scope], None)
+            .await
+            .map_err(|source| AzureError::Token { scope: scope.to_owned(), source })?;
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.to_owned(), token.clone());
         Ok(token)
     }
 
@@ -341,26 +347,15 @@ impl Tokens {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.get(scope).is_some_and(|token| token.token == refused.token) {
             kept.remove(scope);
+            // The library's credentials keep tokens of their own and would give this one again.
+            if let Ok(renewed) = self.sign_in.credential(self.method) {
+                *self.credential.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
+            }
         }
     }
 
     fn fresh(&self, scope: &str) -> Option<AccessToken> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(scope).filter(|token| token.expires_on - RENEW_BEFORE > self.clock.now()).cloned()
-    }
-
-    fn keep(&self, scope: &str, token: AccessToken) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.to_owned(), token);
-    }
-}
-
-#[async_trait::async_trait]
-impl TokenCredential for Tokens {
-    async fn get_token(
-        &self,
-        scopes: &[&str],
-        _options: Option<TokenRequestOptions<'_>>,
-    ) -> azure_core::Result<AccessToken> {
-        self.get(scopes.first().copied().unwrap_or_default()).await
+        kept.get(scope).filter(|token| token.expires_on - RENEW_BEFORE > self.sign_in.clock.now()).cloned()
     }
 }

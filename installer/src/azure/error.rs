@@ -172,20 +172,38 @@ fn attempts(tried: &[SignInAttempt]) -> String {
     if each.is_empty() { "no way of signing in is available".to_owned() } else { each.join("; ") }
 }
 
+/// Whether an error of Microsoft's libraries passes: a lost connection, or a service that says so.
+/// The identity library wraps the error of its call in one of its own.
+fn library_retry(error: &azure_core::Error) -> Retry {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<azure_core::Error>() {
+            match error.kind() {
+                ErrorKind::Connection | ErrorKind::Io => return Retry::Backoff,
+                ErrorKind::HttpResponse { status, .. } => {
+                    // 410 is the metadata service while it is being updated.
+                    let passing = matches!(u16::from(*status), 408 | 410 | 429 | 500 | 502 | 503 | 504);
+                    return if passing { Retry::Backoff } else { Retry::Never };
+                }
+                _ => {}
+            }
+        }
+        next = error.source();
+    }
+    Retry::Never
+}
+
 impl AzureError {
     /// Whether the same call is worth repeating.
     pub fn retry(&self) -> Retry {
         match self {
-            // The identity service, like any, has bad moments; what it refuses it says in the text.
-            Self::Token { .. } | Self::SignIn { .. } => Retry::Never,
+            Self::Token { source, .. } => library_retry(source),
             Self::Send { source, .. } if source.is_builder() => Retry::Never,
             Self::Send { .. } => Retry::Backoff,
-            Self::Storage { source, .. } => match source.kind() {
-                ErrorKind::Connection | ErrorKind::Io => Retry::Backoff,
-                _ => Retry::Never,
-            },
+            Self::Storage { source, .. } => library_retry(source),
             Self::Refused(refusal) => refusal.retry(),
-            Self::WrongTenant { .. }
+            Self::SignIn { .. }
+            | Self::WrongTenant { .. }
             | Self::Certificates { .. }
             | Self::Client(_)
             | Self::ForeignHost { .. }
@@ -201,11 +219,18 @@ impl AzureError {
         }
     }
 
+    /// The error itself, out of the count of its attempts.
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::GaveUp { cause, .. } => cause.cause(),
+            other => other,
+        }
+    }
+
     /// The answer that Azure refused with, through any wrapping.
     pub fn refusal(&self) -> Option<&Refusal> {
-        match self {
+        match self.cause() {
             Self::Refused(refusal) | Self::OperationFailed { refusal, .. } => Some(refusal),
-            Self::GaveUp { cause, .. } => cause.refusal(),
             _ => None,
         }
     }

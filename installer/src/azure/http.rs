@@ -39,6 +39,9 @@ pub fn client(certificates: Option<&Path>) -> Result<reqwest::Client, AzureError
         let unusable = |source| AzureError::Certificates { path: path.to_owned(), source };
         let pem = std::fs::read(path).map_err(|error| unusable(error.into()))?;
         let bundle = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.into()))?;
+        if bundle.is_empty() {
+            return Err(unusable("it has no certificate in PEM form".into()));
+        }
         builder = builder.tls_certs_merge(bundle);
     }
     builder.build().map_err(AzureError::Client)

@@ -34,6 +34,8 @@ pub struct RetryPolicy {
 /// Every time that this module waits. All of them are settings, so that tests do not sleep.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Timings {
+    /// A sign-in service that does not answer: short, since somebody waits to be told.
+    pub sign_in: RetryPolicy,
     /// Throttling, faults of the service, lost connections.
     pub calls: RetryPolicy,
     /// What settles a while after another change: a new principal that roles cannot be given to
@@ -57,6 +59,7 @@ impl Default for Timings {
             named_delay_factor: 1.0,
         };
         Self {
+            sign_in: policy(1, 5, 20),
             calls: policy(1, 60, 300),
             settling: policy(2, 15, 300),
             role_spreading: policy(5, 30, 900),
@@ -77,6 +80,7 @@ impl Timings {
             named_delay_factor: policy.named_delay_factor * factor,
         };
         Self {
+            sign_in: policy(self.sign_in),
             calls: policy(self.calls),
             settling: policy(self.settling),
             role_spreading: policy(self.role_spreading),

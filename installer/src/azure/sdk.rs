@@ -69,13 +69,7 @@ struct Door {
 impl TokenCredential for Door {
     async fn get_token(&self, scopes: &[&str]) -> legacy::Result<AccessToken> {
         let scope = scopes.first().copied().unwrap_or_default();
-        let token = self
-            .azure
-            .inner
-            .tokens
-            .get(scope)
-            .await
-            .map_err(|source| wrap(AzureError::Token { scope: scope.to_owned(), source }))?;
+        let token = self.azure.inner.tokens.get(scope).await.map_err(wrap)?;
         Ok(AccessToken::new(LegacySecret::new(token.token.secret().to_owned()), token.expires_on))
     }
 
@@ -105,7 +99,12 @@ impl legacy::HttpClient for Door {
         }
         match request.body() {
             legacy::Body::Bytes(bytes) if bytes.is_empty() => {}
-            legacy::Body::Bytes(bytes) => call.body = Some((bytes.clone(), "application/json")),
+            legacy::Body::Bytes(bytes) => {
+                let mut body: Value = serde_json::from_slice(bytes)
+                    .map_err(|error| legacy::Error::new(ErrorKind::DataConversion, error))?;
+                without_nulls(&mut body);
+                call = call.json(&body);
+            }
             legacy::Body::SeekableStream(_) => {
                 return Err(legacy::Error::message(ErrorKind::Other, "no call of ours streams its body"));
             }
@@ -124,6 +123,18 @@ impl legacy::HttpClient for Door {
         let body = answer.body;
         let stream = futures::stream::once(futures::future::ready(Ok(body)));
         Ok(legacy::Response::new(status, headers, Box::pin(stream)))
+    }
+}
+
+/// Takes out what some models write for properties that only Azure may set: `"deletedTime": null`.
+fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            object.retain(|_, value| !value.is_null());
+            object.values_mut().for_each(without_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_nulls),
+        _ => {}
     }
 }
 

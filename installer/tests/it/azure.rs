@@ -1,0 +1,12 @@
+//! The Azure client against scripted services: every answer that a test needs, in its order.
+
+mod blobs;
+mod host;
+mod operations;
+mod publishing;
+mod queries;
+mod requests;
+mod sdk;
+mod sign_in;
+mod stand;
+mod vault;

@@ -1,0 +1,4 @@
+//! The installer's stages against the simulator, and its binary as a whole.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation is a failed test")]
+
+mod azure;
