@@ -8,3 +8,6 @@ pub mod library;
 pub mod workbook;
 
 pub use library::{ContentError, Function, Hunt, Library, Rule, StandsOn};
+
+/// Whether the connector is alive: a good run within the last hour. Gives one row on an empty table too.
+pub const CONNECTED_QUERY: &str = include_str!("../../templates/content/connected.kql");

@@ -1,8 +1,10 @@
 //! The project's chores: `cargo xtask <chore>`.
 //!
+//! * [`content`]: every query of the analyst's content, analysed and run.
 //! * [`reference`]: the reference pages that come from the code.
 //! * [`test`]: the whole gate.
 
+mod content;
 mod reference;
 mod screen;
 mod test;
@@ -22,6 +24,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
+    /// Analyse and run every query of the content
+    Content(content::Arguments),
     /// Write the reference pages that come from the code
     Reference,
     /// Run the whole gate: tools, format, audit, lints, documentation, tests
@@ -30,6 +34,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
+        Chore::Content(arguments) => content::run(&arguments),
         Chore::Reference => reference::write(),
         Chore::Test(arguments) => test::run(&arguments),
     };

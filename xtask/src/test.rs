@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::{screen, workspace};
+use crate::{content, screen, workspace};
 
 /// Set for the tests while the gate runs: a test that needs one of the gate's tools (Azurite, …)
 /// then fails where it would otherwise skip with a printed reason.
@@ -40,6 +40,8 @@ enum Stage {
     Lints,
     /// Build the documentation, broken links as errors
     Documentation,
+    /// Analyse and run every query of the analyst's content
+    Content,
     /// Run all tests
     Tests,
 }
@@ -73,6 +75,7 @@ impl Stage {
                 ])
                 .env("RUSTDOCFLAGS", "--deny warnings"),
             ),
+            Self::Content => content::run(&content::Arguments::default()),
             Self::Tests => tests(),
         }
     }

@@ -18,6 +18,7 @@ const STAMP: &str = ".installed-from";
 /// Fetches every pinned tool that is not there yet in the version that its lock names.
 pub(super) fn fetch() -> Result<()> {
     npm("azurite")?;
+    npm("content")?;
     python()
 }
 
