@@ -12,8 +12,8 @@ mod schema;
 mod traces;
 
 use anyhow::{Result, bail};
+use installer::content::Library;
 use installer::content::workbook::Workbook;
-use installer::content::{Function, Library};
 use serde::Serialize;
 
 use crate::screen;
@@ -120,10 +120,6 @@ impl Content {
 
     fn tiles(&self) -> usize {
         self.workbook.groups.iter().map(|group| group.tiles.len()).sum()
-    }
-
-    fn function(&self, name: &str) -> Option<&Function> {
-        self.library.functions.iter().find(|function| function.name == name)
     }
 }
 

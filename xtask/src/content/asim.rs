@@ -27,12 +27,35 @@ const MANDATORY_OF_AUDIT: &[&str] = &["Operation", "Object"];
 
 /// Aliases and recommended fields that must at least be there.
 const OF_AUTHENTICATION: &[&str] = &[
-    "User", "IpAddr", "Src", "Application", "LogonTarget", "Dst", "TargetUsername", "TargetUsernameType",
-    "SrcIpAddr", "EventResultDetails", "EventSeverity", "EventUid", "LogonMethod",
+    "User",
+    "IpAddr",
+    "Src",
+    "Application",
+    "LogonTarget",
+    "Dst",
+    "TargetUsername",
+    "TargetUsernameType",
+    "SrcIpAddr",
+    "EventResultDetails",
+    "EventSeverity",
+    "EventUid",
+    "LogonMethod",
 ];
 const OF_AUDIT: &[&str] = &[
-    "User", "IpAddr", "Src", "Application", "Value", "Dst", "ActorUsername", "ActorUsernameType", "SrcIpAddr",
-    "ObjectType", "NewValue", "EventResultDetails", "EventSeverity", "EventUid",
+    "User",
+    "IpAddr",
+    "Src",
+    "Application",
+    "Value",
+    "Dst",
+    "ActorUsername",
+    "ActorUsernameType",
+    "SrcIpAddr",
+    "ObjectType",
+    "NewValue",
+    "EventResultDetails",
+    "EventSeverity",
+    "EventUid",
 ];
 
 /// The values that a field may have, where the schema closes the list.
@@ -42,22 +65,49 @@ const CLOSED: &[(&str, &[&str])] = &[
     (
         "EventType",
         &[
-            "Logon", "Logoff", "Elevate", "Set", "Read", "Create", "Delete", "Execute", "Install", "Clear", "Enable",
-            "Disable", "Initialize", "Start", "Stop", "Other",
+            "Logon",
+            "Logoff",
+            "Elevate",
+            "Set",
+            "Read",
+            "Create",
+            "Delete",
+            "Execute",
+            "Install",
+            "Clear",
+            "Enable",
+            "Disable",
+            "Initialize",
+            "Start",
+            "Stop",
+            "Other",
         ],
     ),
     (
         "ObjectType",
         &[
-            "Cloud Resource", "Configuration Atom", "Policy Rule", "Event Log", "Scheduled Task", "Service",
-            "Directory Service Object", "Other",
+            "Cloud Resource",
+            "Configuration Atom",
+            "Policy Rule",
+            "Event Log",
+            "Scheduled Task",
+            "Service",
+            "Directory Service Object",
+            "Other",
         ],
     ),
     (
         "LogonMethod",
         &[
-            "", "Managed Identity", "Service Principal", "Username & Password", "Multi factor authentication",
-            "Passwordless", "PKI", "PAM", "Other",
+            "",
+            "Managed Identity",
+            "Service Principal",
+            "Username & Password",
+            "Multi factor authentication",
+            "Passwordless",
+            "PKI",
+            "PAM",
+            "Other",
         ],
     ),
     ("ActorUsernameType", &["", "UPN", "Simple"]),
@@ -91,7 +141,8 @@ pub(super) fn missing(analysis: &Analysis, runs: &Runs) -> Vec<String> {
                 for (field, allowed) in CLOSED {
                     let value = outcome.value(row, field).and_then(Value::as_str);
                     if let Some(value) = value.filter(|value| !allowed.contains(value)) {
-                        missing.push(format!("{name}: `{field}` is `{value}`, which the schema does not know"));
+                        missing
+                            .push(format!("{name}: `{field}` is `{value}`, which the schema does not know"));
                     }
                 }
             }

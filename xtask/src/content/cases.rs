@@ -18,7 +18,10 @@ use crate::workspace;
 pub(super) const ASIM_FILTERS: &[(&str, &[&str])] = &[
     ("vimAuthenticationMimecastAudit(eventresult = 'Failure')", &["Logon Authentication Failed"]),
     ("vimAuthenticationMimecastAudit(eventresult = 'Partial')", &["Logon Requires Challenge"]),
-    ("vimAuthenticationMimecastAudit(username_has_any = dynamic(['support.one']))", &["Mimecast Support Login"]),
+    (
+        "vimAuthenticationMimecastAudit(username_has_any = dynamic(['support.one']))",
+        &["Mimecast Support Login"],
+    ),
     ("vimAuthenticationMimecastAudit(srchostname_has_any = dynamic(['host']))", &[]),
     ("vimAuthenticationMimecastAudit(eventtype_in = dynamic(['Logoff']))", &[]),
     ("vimAuthenticationMimecastAudit(disabled = true)", &[]),
@@ -28,7 +31,10 @@ pub(super) const ASIM_FILTERS: &[(&str, &[&str])] = &[
     ("vimAuditEventMimecastAudit(newvalue_has_any = dynamic(['Anti-Spoofing']))", &["New Policy"]),
     ("vimAuditEventMimecastAudit(eventresult = 'Failure')", &[]),
     ("vimAuditEventMimecastAudit(starttime = now(1d))", &[]),
-    ("vimAuditEventMimecastAudit(srcipaddr_has_any_prefix = dynamic(['198.51.100.44']))", &["API Application Updated"]),
+    (
+        "vimAuditEventMimecastAudit(srcipaddr_has_any_prefix = dynamic(['198.51.100.44']))",
+        &["API Application Updated"],
+    ),
 ];
 
 /// The sample events, newest first, with times moved so that the newest is five minutes old and each is a
@@ -123,7 +129,10 @@ pub(super) fn classic() -> Result<Vec<Case>> {
     }])
 }
 
-#[expect(clippy::disallowed_methods, reason = "the queries say `now()`, so the rows must be made for this minute")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the queries say `now()`, so the rows must be made for this minute"
+)]
 fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
 }

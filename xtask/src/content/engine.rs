@@ -144,8 +144,7 @@ fn declarations(parameters: &str) -> String {
 fn pipe(command: &mut Command, input: &Value) -> Result<Vec<u8>> {
     let program = command.get_program().to_string_lossy().into_owned();
     let missing = || format!("could not start `{program}`; `cargo xtask test tools` fetches what it needs");
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().with_context(missing)?;
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().with_context(missing)?;
     let text = serde_json::to_vec(input)?;
     let mut stdin = child.stdin.take().context("the program has no input")?;
     let writer = std::thread::spawn(move || stdin.write_all(&text));

@@ -27,7 +27,10 @@ pub(super) fn columns(content: &Content, analysis: &Analysis) -> Vec<String> {
             .chain(of_details.filter_map(Value::as_str))
             .chain(of_title.filter_map(|part| part.split("}}").next()));
         for column in named.filter(|column| !given.contains_key(*column)) {
-            findings.push(format!("rules/{}: the alert names `{column}`, which the query does not give", rule.name));
+            findings.push(format!(
+                "rules/{}: the alert names `{column}`, which the query does not give",
+                rule.name
+            ));
         }
     }
     findings

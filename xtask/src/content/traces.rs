@@ -68,9 +68,9 @@ impl Traces {
     pub(super) fn of(rule: &str) -> Result<Option<Self>> {
         let file = workspace::root().join("xtask/data/traces").join(format!("{rule}.json"));
         match std::fs::read(&file) {
-            Ok(text) => {
-                Ok(Some(serde_json::from_slice(&text).with_context(|| format!("reading {}", file.display()))?))
-            }
+            Ok(text) => Ok(Some(
+                serde_json::from_slice(&text).with_context(|| format!("reading {}", file.display()))?,
+            )),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
         }
