@@ -1,15 +1,22 @@
 //! One page of events, read while it arrives.
 
+use bytes::Bytes;
+
 use super::client::{server_date, transport};
 use super::envelope::{Meta, failures};
 use super::error::{self, Attempted, PollError, PollErrorKind};
 use super::scan::{Envelope, RecordChunk, ScanError, Scanner};
 use super::{PageEnd, quota};
 
+/// How much is made into records at once: the transport can hand over a whole page.
+const PIECE_BYTES: usize = 64 * 1024;
+
 /// The body of a page. What is held at once is one element and what has just arrived.
 #[derive(Debug)]
 pub struct PageStream {
     response: reqwest::Response,
+    /// Bytes that have arrived and were not looked at yet.
+    arrived: Bytes,
     scanner: Option<Scanner>,
     envelope: Envelope,
     paged: bool,
@@ -19,7 +26,14 @@ pub struct PageStream {
 impl PageStream {
     /// Reads from this answer, whose status was good. `paged`: the request carried a page token.
     pub(super) fn new(response: reqwest::Response, paged: bool, request_id: Option<String>) -> Self {
-        Self { response, scanner: Some(Scanner::new()), envelope: Envelope::default(), paged, request_id }
+        Self {
+            response,
+            arrived: Bytes::new(),
+            scanner: Some(Scanner::new()),
+            envelope: Envelope::default(),
+            paged,
+            request_id,
+        }
     }
 
     /// The next events of `data`, as soon as they have arrived whole; `None` at the body's end.
@@ -32,9 +46,17 @@ impl PageStream {
             if let Some(chunk) = scanner.take() {
                 return Ok(Some(chunk));
             }
-            let read = self.response.chunk().await;
-            let read = match read {
-                Ok(Some(bytes)) => scanner.push(&bytes),
+            if !self.arrived.is_empty() {
+                let piece = self.arrived.split_to(self.arrived.len().min(PIECE_BYTES));
+                let read = scanner.push(&piece);
+                self.unreadable(read)?;
+                continue;
+            }
+            let read = match self.response.chunk().await {
+                Ok(Some(bytes)) => {
+                    self.arrived = bytes;
+                    Ok(())
+                }
                 Ok(None) => match self.scanner.take().map(Scanner::finish) {
                     Some(Ok(envelope)) => {
                         self.envelope = envelope;
@@ -48,16 +70,20 @@ impl PageStream {
                     return Err(PollError { kind: PollErrorKind::Cut, ..self.identified(cut) });
                 }
             };
-            read.map_err(|error| {
-                let kind = match error {
-                    ScanError::Cut => PollErrorKind::Cut,
-                    ScanError::NotAnObject | ScanError::Broken | ScanError::EnvelopeTooLarge => {
-                        PollErrorKind::Unreadable
-                    }
-                };
-                self.identified(PollError::new(Attempted::ReadPage, kind))
-            })?;
+            self.unreadable(read)?;
         }
+    }
+
+    fn unreadable(&self, read: Result<(), ScanError>) -> Result<(), PollError> {
+        read.map_err(|error| {
+            let kind = match error {
+                ScanError::Cut => PollErrorKind::Cut,
+                ScanError::NotAnObject | ScanError::Broken | ScanError::EnvelopeTooLarge => {
+                    PollErrorKind::Unreadable
+                }
+            };
+            self.identified(PollError::new(Attempted::ReadPage, kind))
+        })
     }
 
     /// What stood beside the events, after [`PageStream::next`] gave `None`.

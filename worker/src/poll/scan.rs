@@ -51,6 +51,11 @@ impl RecordChunk {
         self.elements.len()
     }
 
+    /// How much memory they take, in bytes.
+    pub fn size_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.elements.is_empty()

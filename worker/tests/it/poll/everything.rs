@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use simulator::fault::{Action, Fault, Matcher};
-use simulator::mimecast::{Arrival, Event, Order, SERVICE};
+use simulator::mimecast::{Arrival, Event, Order, SERVICE, Synthetic};
 use time::OffsetDateTime;
 use worker::poll::window::{
     Choice, CollectSettings, WindowState, choose, closed_until, halved, learned_slice,
@@ -287,4 +287,33 @@ async fn nothing_new_means_nothing_collected() {
         stand.clock.advance(Duration::from_secs(20));
     }
     assert_eq!(collector.collected.values().collect::<Vec<_>>(), [&1]);
+}
+
+// BR-041: what is held at once does not grow with what there is to read. `examples/read_memory.rs`
+// measures the same on a million events.
+#[tokio::test]
+async fn what_is_held_at_once_is_bounded() {
+    let stand = Stand::empty().await;
+    let newest = stand.ground.clock.now() - Duration::from_secs(60);
+    let synthetic = Synthetic { count: 20_000, newest, spacing: Duration::from_secs(10) };
+    stand.simulated.synthesise(synthetic);
+    let client = stand.client(stand.oauth());
+    let mut pages = Pages::new(&client, stand.days(7), 500, Vec::new(), None, stand.deadline());
+    let (mut read, mut largest) = (0, 0);
+    loop {
+        match pages.next().await.expect("read") {
+            Step::Records(chunk) => {
+                read += chunk.records().filter(Result::is_ok).count();
+                largest = largest.max(chunk.size_bytes());
+            }
+            Step::Finished(finished) => {
+                assert_eq!((finished.records, finished.total_count), (20_000, Some(20_000)));
+                break;
+            }
+            Step::PageDone(_) | Step::Restarted(_) => {}
+        }
+    }
+    assert_eq!(read, 20_000);
+    // A page is some 300 KB; what arrives at once is some tens.
+    assert!(largest < 200_000, "{largest}");
 }
