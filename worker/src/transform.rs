@@ -10,7 +10,7 @@ pub mod event_time;
 mod json;
 pub mod shapes;
 
-use contract::streams::transform::{Computed, account_of};
+use contract::streams::transform::{Computed, account_of, authentication_of};
 use contract::streams::{AUDIT_COLUMNS, Column};
 use time::OffsetDateTime;
 
@@ -266,6 +266,9 @@ impl<'a> Values<'a> {
             Some(Computed::False) => value == Value::Flag(false),
             // The time of generation is the event's, where that is known.
             Some(Computed::SameAs(_)) => value == Value::Time(self.event_time),
+            Some(Computed::AuthenticationOf(_)) => {
+                value == Value::Text(authentication_of(self.event_info).unwrap_or_default())
+            }
             Some(Computed::AccountOf(_)) => value == Value::Text(account_of(self.key).unwrap_or_default()),
             // These are made whatever is sent.
             Some(Computed::IsMissing(_) | Computed::EventId(_)) => true,

@@ -24,6 +24,9 @@ pub enum Computed {
     /// The old connector's event id, made of the category: `audit_` and the category without a
     /// `_logs` at its end; `audit_other` where there is no category.
     EventId(&'static str),
+    /// The words `… authentication` that an event's text begins with, as in `Failed authentication for
+    /// a@example.com`; empty where it begins otherwise.
+    AuthenticationOf(&'static str),
     /// The account code in an event key `CODE:number`; empty where the key has another form.
     AccountOf(&'static str),
 }
@@ -40,6 +43,9 @@ impl Computed {
                 "iif(isempty({field}), 'audit_other', strcat('audit_', iif({field} endswith_cs '_logs', \
                  substring({field}, 0, strlen({field}) - 5), {field})))"
             ),
+            Self::AuthenticationOf(field) => {
+                format!("extract('^([A-Za-z]+ authentication) for ', 1, {field})")
+            }
             Self::AccountOf(field) => format!("extract('^([A-Za-z0-9]+):[0-9]+$', 1, {field})"),
         }
     }
@@ -59,9 +65,18 @@ impl Computed {
                     Value::from(format!("audit_{category}"))
                 }
             },
+            Self::AuthenticationOf(field) => Value::from(authentication_of(text(field)).unwrap_or_default()),
             Self::AccountOf(field) => Value::from(account_of(text(field)).unwrap_or_default()),
         }
     }
+}
+
+/// The words `… authentication` that a text begins with, where one word and a ` for ` stand around it.
+pub fn authentication_of(text: &str) -> Option<&str> {
+    const AUTHENTICATION: &str = " authentication";
+    let word = text.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let rest = text[word..].strip_prefix(AUTHENTICATION)?;
+    (word > 0 && rest.starts_with(" for ")).then(|| &text[..word + AUTHENTICATION.len()])
 }
 
 /// The account code in an event key of the form `CODE:number`.
@@ -178,7 +193,7 @@ mod tests {
             ("a_logs_b", "audit_a_logs_b"),
             ("", "audit_other"),
         ] {
-            assert_eq!(row(json!({"category": category}))["mimecastEventId_s"], expected);
+            assert_eq!(row(json!({"cat": category}))["mimecastEventId_s"], expected);
         }
         assert_eq!(row(json!({}))["mimecastEventCategory_s"], "audit");
     }
@@ -199,6 +214,20 @@ mod tests {
     fn a_sent_account_wins_over_the_keys() {
         assert_eq!(row(json!({"key": "mock_audit_event_id_12345", "account": "main"}))["account_s"], "main");
         assert_eq!(row(json!({"key": "mock_audit_event_id_12345"}))["account_s"], "");
+    }
+
+    #[test]
+    fn an_authentication_names_itself() {
+        for (text, expected) in [
+            ("Failed authentication for a@example.com, Date: 2021-10-11", "Failed authentication"),
+            ("Re: Failed authentication for a", ""),
+            ("Failed authentication, for a", ""),
+            (" authentication for a", ""),
+            ("", ""),
+        ] {
+            assert_eq!(row(json!({"info": text}))["operation_s"], expected, "{text}");
+        }
+        assert_eq!(row(json!({"info": "x", "op": "Viewed Case"}))["operation_s"], "Viewed Case");
     }
 
     #[test]

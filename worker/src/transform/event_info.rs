@@ -11,6 +11,8 @@ mod labels;
 mod scan;
 mod sentence;
 
+use contract::streams::transform::authentication_of;
+
 use labels::Labels;
 use scan::{Steps, trimmed};
 use sentence::Sentence;
@@ -86,7 +88,8 @@ fn read_counting<'a>(text: &'a str, steps: &mut Steps) -> EventInfo<'a> {
         reason: labels.reason.or(sentence.reason),
         second_factor: labels.second_factor,
         target_user: sentence.target_user,
-        operation: sentence.operation,
+        // The rule's transform finds this one form by itself, so both must find it alike.
+        operation: authentication_of(text).or(sentence.operation),
         object: sentence.object,
         shape: if known { Shape::Known } else { Shape::Unknown },
     }

@@ -331,6 +331,8 @@ fn any_text() -> impl Strategy<Value = Option<String>> {
         Just(", Application: unknown".to_owned()),
         Just(" remote IP : 2001:db8::1".to_owned()),
         Just("Action Performed - ".to_owned()),
+        Just("Failed authentication for ".to_owned()),
+        Just("IP: ".to_owned()),
         Just(" by a@example.com<A>".to_owned()),
         Just("\u{0}\"\\\n".to_owned()),
         any::<String>(),
