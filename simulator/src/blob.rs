@@ -32,7 +32,9 @@ const BLOCKS_PER_BLOB: usize = 50_000;
 
 /// The service, for all accounts: `/<account>/<container>/<blob>`.
 pub fn router(data: DataPlane) -> Router {
-    Router::new().fallback(serve).with_state(data)
+    // One write may be 5,000 MiB; what the listener reads is limit enough here.
+    // https://learn.microsoft.com/rest/api/storageservices/put-blob#remarks
+    Router::new().fallback(serve).layer(axum::extract::DefaultBodyLimit::disable()).with_state(data)
 }
 
 async fn serve(

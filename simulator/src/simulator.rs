@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use axum::Router;
 use contract::cloud::CloudProfile;
 use contract::secret::Secret;
 use tempfile::TempDir;
@@ -92,6 +93,7 @@ impl Simulator {
             log_query: ground.listen("query", query::router(data.clone())).await?,
             blob: ground.listen("blob", blob::router(data.clone())).await?,
             queue: ground.listen("queue", queue::router(data.clone())).await?,
+            table: ground.listen("table", Router::new()).await?,
             mimecast: ground.listen(mimecast::SERVICE, mimecast.router()).await?,
         };
         state.set_endpoints(endpoints);

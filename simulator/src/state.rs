@@ -54,6 +54,8 @@ pub struct Endpoints {
     pub blob: Url,
     /// Queues, likewise.
     pub queue: Url,
+    /// Tables, likewise. Nobody answers there: only the real host's own diagnostics write to them.
+    pub table: Url,
     /// Mimecast API, both generations.
     pub mimecast: Url,
 }
@@ -270,6 +272,11 @@ impl State {
             .filter(|resource| resource.resource_type.eq_ignore_ascii_case(resource_type))
             .map(|resource| resource.body.clone())
             .collect()
+    }
+
+    /// The ids of everything that exists now: resources, their children and role assignments.
+    pub fn resource_ids(&self) -> Vec<String> {
+        self.lock().resources.values().map(|resource| resource.id.clone()).collect()
     }
 
     /// Marks names as taken by somebody else in the world: storage accounts, vaults, sites.

@@ -125,6 +125,7 @@ fn account(write: &mut Write<'_>) -> Result<(), ArmError> {
     let primary = json!({
         "blob": format!("{}{name}/", endpoints.blob),
         "queue": format!("{}{name}/", endpoints.queue),
+        "table": format!("{}{name}/", endpoints.table),
     });
     write.set("primaryEndpoints", primary);
     if write.existing.is_none() {

@@ -70,6 +70,7 @@ impl Scene {
             log_query: nowhere.clone(),
             blob: nowhere.clone(),
             queue: nowhere.clone(),
+            table: nowhere.clone(),
             mimecast: nowhere,
         });
         let (somebody, _) = state.add_application("somebody");
