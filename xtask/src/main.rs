@@ -1,10 +1,12 @@
 //! The project's chores: `cargo xtask <chore>`.
 //!
 //! * [`content`]: every query of the analyst's content, analysed and run.
+//! * [`demo`]: the whole path on this machine, with the real programs.
 //! * [`reference`]: the reference pages that come from the code.
 //! * [`test`]: the whole gate.
 
 mod content;
+mod demo;
 mod reference;
 mod screen;
 mod test;
@@ -26,6 +28,8 @@ struct Arguments {
 enum Chore {
     /// Analyse and run every query of the content
     Content(content::Arguments),
+    /// Play the whole path on this machine: install, rows, second run, teardown
+    Demo(demo::Arguments),
     /// Write the reference pages that come from the code
     Reference,
     /// Run the whole gate: tools, format, audit, lints, documentation, tests
@@ -35,6 +39,7 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Content(arguments) => content::run(&arguments),
+        Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Reference => reference::write(),
         Chore::Test(arguments) => test::run(&arguments),
     };
@@ -42,7 +47,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             screen::failure(&error);
-            ExitCode::FAILURE
+            // 130: what a shell gives for a program that Ctrl-C ended.
+            if error.is::<demo::Stopped>() { ExitCode::from(130) } else { ExitCode::FAILURE }
         }
     }
 }
