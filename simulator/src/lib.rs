@@ -17,6 +17,7 @@
 //! * [`publish`], [`functions`]: packages taken in, and the host that runs them.
 //! * [`ingestion`], [`rows`], [`query`]: rows taken in, kept and found again.
 //! * [`mimecast`]: Mimecast's API, both generations.
+//! * [`openapi`]: Microsoft's descriptions of request bodies, for tests.
 //! * [`simulator`]: all of it started.
 
 pub mod arm;
@@ -29,6 +30,7 @@ pub mod functions;
 pub mod ingestion;
 pub mod journal;
 pub mod mimecast;
+pub mod openapi;
 pub mod publish;
 pub mod query;
 pub mod queue;

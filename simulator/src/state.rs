@@ -294,6 +294,14 @@ impl State {
         self.lock().no_quota_regions.insert(region.to_owned());
     }
 
+    /// Changes a resource's body and what lies beside it, as somebody else would by hand. Gives whether
+    /// it is there.
+    pub fn edit(&self, id: &str, change: impl FnOnce(&mut Value, &mut Value)) -> bool {
+        let mut data = self.lock();
+        let found = data.resources.get_mut(&key(id));
+        found.map(|resource| change(&mut resource.body, &mut resource.hidden)).is_some()
+    }
+
     /// What a resource has beside its body: values that can be written and not read, such as a
     /// site's settings.
     pub fn hidden(&self, id: &str) -> Option<Value> {

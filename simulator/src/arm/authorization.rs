@@ -30,6 +30,11 @@ pub(crate) static KINDS: &[Kind] = &[Kind {
 /// API versions of `permissions` and `roleDefinitions`.
 pub(crate) const VERSIONS: &[&str] = &["2015-07-01", "2018-07-01", "2022-04-01"];
 
+/// Whether the caller may do this at this scope.
+pub(crate) fn may(data: &Data, caller: &Caller, scope: &str, action: &str, now: OffsetDateTime) -> bool {
+    data.allowed(&caller.object_id, scope, Need::Action(action), now)
+}
+
 /// Checks that the caller may do this at this scope.
 pub(crate) fn check(
     data: &Data,
@@ -38,7 +43,7 @@ pub(crate) fn check(
     action: &str,
     now: OffsetDateTime,
 ) -> Result<(), ArmError> {
-    if data.allowed(&caller.object_id, scope, Need::Action(action), now) {
+    if may(data, caller, scope, action, now) {
         return Ok(());
     }
     let Caller { object_id, client_id } = caller;

@@ -63,8 +63,13 @@ impl Request<'_> {
             0 => self.address.scope.clone(),
             count => self.address.id_of(count),
         };
-        self.need(data, &below, "read")?;
+        // Lists over groups and subscriptions show what the caller may read of them.
+        if self.kind.place != Place::Group {
+            self.need(data, &below, "read")?;
+        }
         check::group(data, self.address)?;
+        let action = format!("{}/read", self.kind.name);
+        let readable = |each: &&Resource| authorization::may(data, self.caller, &each.id, &action, self.now);
         if self.kind.place != Place::Group && below.contains("/providers/") {
             let parent = data.resources.get(&key(&below));
             parent.ok_or_else(|| check::parent_missing(self.kind, &below))?;
@@ -79,7 +84,7 @@ impl Request<'_> {
                     Place::Child => within(&below, &resource.id),
                 }
         };
-        let all = data.resources.values().filter(kept);
+        let all = data.resources.values().filter(kept).filter(readable);
         let value: Vec<Value> =
             all.filter(|each| authorization::listed(each, self.query)).map(view).collect();
         Ok(page(self.state, value, self.address, self.query))

@@ -155,10 +155,12 @@ fn list_groups(call: &mut Call<'_>, query: &HashMap<String, String>) -> Result<R
     let scope = call.id.trim_end_matches("/resourcegroups").to_owned();
     let subscription = scope.split('/').take(3).collect::<Vec<_>>().join("/");
     let action = "Microsoft.Resources/subscriptions/resourceGroups/read";
-    authorization::check(call.data, call.caller, &subscription, action, call.now)?;
     let filter = Filter::parse(query)?;
     let all = call.data.resources.values().filter(|each| {
-        each.resource_type == GROUP_TYPE && within(&subscription, &each.id) && filter.passes(each)
+        each.resource_type == GROUP_TYPE
+            && within(&subscription, &each.id)
+            && filter.passes(each)
+            && authorization::may(call.data, call.caller, &each.id, action, call.now)
     });
     let value = all.map(|each| each.body.clone()).collect();
     Ok(page(call.state, value, call.address, query))
@@ -306,8 +308,6 @@ impl Filter {
 fn list_resources(call: &mut Call<'_>, query: &HashMap<String, String>) -> Result<Reply, ArmError> {
     check::group(call.data, call.address)?;
     let scope = call.address.path.rsplit_once('/').map_or("", |(scope, _)| scope).to_owned();
-    let action = "Microsoft.Resources/subscriptions/resources/read";
-    authorization::check(call.data, call.caller, &scope, action, call.now)?;
     let filter = Filter::parse(query)?;
     // Top-level resources alone, and of each only what ARM itself knows.
     let value = call.data.resources.values().filter(|each| {
@@ -316,6 +316,10 @@ fn list_resources(call: &mut Call<'_>, query: &HashMap<String, String>) -> Resul
             && each.resource_type.matches('/').count() == 1
             && within(&scope, &each.id)
             && filter.passes(each)
+            && {
+                let action = format!("{}/read", each.resource_type);
+                authorization::may(call.data, call.caller, &each.id, &action, call.now)
+            }
     });
     let value = value.map(|each| summary(&each.body)).collect();
     Ok(page(call.state, value, call.address, query))

@@ -41,7 +41,9 @@ impl Data {
     pub(crate) fn registered(&self, subscription_id: &str, namespace: &str) -> bool {
         let subscription = self.subscriptions.get(&subscription_id.to_ascii_lowercase());
         let state = subscription.and_then(|each| each.providers.get(&namespace.to_ascii_lowercase()));
-        matches!(state, Some(Registration::Registered))
+        // A region's types can be used while others are still being registered (BR-129):
+        // https://learn.microsoft.com/azure/azure-resource-manager/management/resource-providers-and-types
+        matches!(state, Some(Registration::Registered | Registration::Registering(_)))
     }
 }
 

@@ -262,3 +262,24 @@ async fn permissions_show_what_the_callers_roles_allow() {
     let not_actions = answer["value"][0]["notActions"].as_array().unwrap();
     assert!(not_actions.contains(&json!("Microsoft.Authorization/*/Write")));
 }
+
+#[tokio::test]
+async fn lists_show_what_the_caller_may_read() {
+    let mut arm = Arm::start().await;
+    arm.make_group().await;
+    let identity = format!("{}/{IDENTITIES}/id-one", arm.group());
+    arm.put(&identity, "2023-01-31", json!({"location": "westeurope"})).await.good();
+    let stranger = arm.become_stranger().await;
+    let subscription = format!("/subscriptions/{}", arm.simulator.subscription_id());
+    let count = async |arm: &Arm, list: &str, version: &str| {
+        let listed = arm.get(&format!("{subscription}/{list}"), version).await.good();
+        listed["value"].as_array().unwrap().len()
+    };
+    assert_eq!(count(&arm, "resourcegroups", "2021-04-01").await, 0);
+    arm.simulator.state().give_role(&stranger.object_id, &arm.group(), READER);
+    // Not the group of the workspace, nor the workspace.
+    assert_eq!(count(&arm, "resourcegroups", "2021-04-01").await, 1);
+    assert_eq!(count(&arm, "resources", "2021-04-01").await, 1);
+    assert_eq!(count(&arm, IDENTITIES, "2023-01-31").await, 1);
+    assert_eq!(count(&arm, "providers/Microsoft.OperationalInsights/workspaces", "2025-07-01").await, 0);
+}

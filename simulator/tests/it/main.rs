@@ -4,7 +4,10 @@
 
 mod arm;
 mod entra;
+mod openapi;
+mod parts;
 mod roles;
+mod site;
 mod support;
 mod vault;
 mod workspace;
