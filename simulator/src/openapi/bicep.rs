@@ -21,6 +21,8 @@ pub(super) fn find(path: &Path, resource_type: &str) -> Option<Found> {
         types.iter().find_map(|each| {
             let (name, _) = each.get("name")?.as_str()?.split_once('@')?;
             let resource = each.get("$type")?.as_str()? == "ResourceType";
+            // Some types are described once for reading and once, under a shorter name, for writing.
+            let resource = resource && each.get("writableScopes").and_then(Value::as_u64) != Some(0);
             (resource && name.eq_ignore_ascii_case(resource_type)).then(|| reference(each.get("body")))
         })
     };
