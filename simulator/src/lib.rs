@@ -13,7 +13,7 @@
 //! * [`data`]: the data planes that stand beside it.
 //! * [`arm`]: Azure Resource Manager.
 //! * [`vault`]: Key Vault's data plane.
-//! * [`blob`], [`queue`]: Azure Storage in this process.
+//! * [`blob`], [`queue`]: Azure Storage in this process; [`azurite`]: the same by Microsoft.
 //! * [`publish`], [`functions`]: packages taken in, and the host that runs them.
 //! * [`ingestion`], [`rows`], [`query`]: rows taken in, kept and found again.
 //! * [`mimecast`]: Mimecast's API, both generations.
@@ -21,6 +21,7 @@
 //! * [`simulator`]: all of it started.
 
 pub mod arm;
+pub mod azurite;
 pub mod blob;
 pub mod clock;
 pub mod data;

@@ -8,6 +8,7 @@ mod openapi;
 mod parts;
 mod roles;
 mod site;
+mod storage;
 mod support;
 mod vault;
 mod workspace;

@@ -150,7 +150,14 @@ fn with_version(path: &str, version: &str) -> String {
     format!("{path}{mark}api-version={version}")
 }
 
-async fn sign_in(simulator: &Simulator, client: &Client, id: &str, secret: &str, scope: &str) -> String {
+/// A token for a scope, by a client secret.
+pub(crate) async fn sign_in(
+    simulator: &Simulator,
+    client: &Client,
+    id: &str,
+    secret: &str,
+    scope: &str,
+) -> String {
     let form = [
         ("grant_type", "client_credentials"),
         ("client_id", id),
