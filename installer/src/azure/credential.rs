@@ -359,3 +359,93 @@ impl Tokens {
         kept.get(scope).filter(|token| token.expires_on - RENEW_BEFORE > self.sign_in.clock.now()).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use azure_core::http::headers::Headers;
+    use azure_core::http::{AsyncRawResponse, HttpClient, Request, StatusCode};
+    use contract::cloud::CloudProfile;
+    use time::OffsetDateTime;
+    use time::macros::datetime;
+
+    use super::{AuthMethod, Clock, EnvironmentValues, SignIn};
+    use crate::azure::Timings;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-24 10:00 UTC);
+
+    /// Stands for the metadata service of a virtual machine, which has a fixed address of its own.
+    #[derive(Debug, Default)]
+    struct Metadata(Mutex<Vec<String>>);
+
+    #[async_trait::async_trait]
+    impl HttpClient for Metadata {
+        async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+            self.0.lock().unwrap().push(request.url().to_string());
+            // `expires_on` comes as text or as a number.
+            let expires = NOW.unix_timestamp() + 3_600;
+            let body = format!(
+                r#"{{"access_token":"t","expires_on":"{expires}","resource":"r","token_type":"Bearer"}}"#
+            );
+            Ok(AsyncRawResponse::from_bytes(StatusCode::Ok, Headers::new(), body))
+        }
+    }
+
+    // BR-147
+    #[tokio::test]
+    async fn a_managed_identity_is_asked_for_by_its_client_id() {
+        let metadata = Arc::new(Metadata::default());
+        let sign_in = SignIn {
+            method: AuthMethod::Managed,
+            cloud: CloudProfile::parse("public").unwrap(),
+            tenant: None,
+            environment: EnvironmentValues {
+                client_id: Some("11111111-2222-3333-4444-555555555555".to_owned()),
+                ..EnvironmentValues::default()
+            },
+            http: metadata.clone(),
+            executor: None,
+            clock: Clock::new(|| NOW),
+        };
+        let (_, signed_in) = sign_in.run(&Timings::default().sign_in).await.unwrap();
+        assert_eq!(signed_in.method, AuthMethod::Managed);
+        let asked = metadata.0.lock().unwrap().clone();
+        assert_eq!(asked.len(), 1);
+        for part in [
+            "http://169.254.169.254/metadata/identity/oauth2/token",
+            "client_id=11111111-2222-3333-4444-555555555555",
+            "resource=https%3A%2F%2Fmanagement.azure.com",
+        ] {
+            assert!(asked[0].contains(part), "{part} in {asked:?}");
+        }
+    }
+
+    #[test]
+    fn automatic_sign_in_asks_a_managed_identity_only_where_one_is_announced() {
+        let methods = |environment: EnvironmentValues| {
+            SignIn {
+                method: AuthMethod::Auto,
+                cloud: CloudProfile::parse("public").unwrap(),
+                tenant: None,
+                environment,
+                http: Arc::new(Metadata::default()),
+                executor: None,
+                clock: Clock::new(|| NOW),
+            }
+            .methods()
+        };
+        let read = |set: &'static [&'static str]| {
+            EnvironmentValues::read(move |name| set.contains(&name).then(|| "x".to_owned()))
+        };
+        assert_eq!(methods(read(&[])), [AuthMethod::Cli, AuthMethod::Azd]);
+        assert_eq!(
+            methods(read(&["AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "IDENTITY_ENDPOINT"])),
+            [AuthMethod::Environment, AuthMethod::Cli, AuthMethod::Azd, AuthMethod::Managed]
+        );
+        assert_eq!(methods(read(&["AZURE_CLIENT_ID"])), [AuthMethod::Cli, AuthMethod::Azd]);
+        for method in AuthMethod::ALL {
+            assert_eq!(AuthMethod::parse(method.name()), Some(method));
+        }
+    }
+}

@@ -162,10 +162,10 @@ pub(super) fn require_own_host(cloud: &CloudProfile, url: &Url, what: &str) -> R
     if cloud.allows(url, HostKind::Azure) { Ok(()) } else { Err(foreign(url, what)) }
 }
 
-/// The same for a URL that Azure Resource Manager gave to go on with. Providers make such URLs from
-/// the caller's own (<https://github.com/cloud-and-ai-microsoft/resource-provider-contract>, async
-/// operations), so they lead to the same host or one under it; a site of somebody's would pass the
-/// list of suffixes, and must not get this token.
+/// The same for a URL that Azure Resource Manager gave to go on with: a page, or an operation to
+/// watch. Those lead to its own host or one under it
+/// (<https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations>); a site of
+/// somebody's would pass the list of suffixes, and must not get this token.
 pub(super) fn require_resource_manager(
     cloud: &CloudProfile,
     url: &Url,

@@ -62,7 +62,9 @@ enum Purpose {
 }
 
 impl Azure {
-    /// Waits for the end of the operation that a PUT began, and gives the resource.
+    /// Waits for the end of the operation that a PUT began, and gives the resource as read back: an
+    /// answer to a PUT can lack what only reading shows, and a replica that answers reads may not
+    /// know the resource for a moment.
     pub(super) async fn finish_put(
         &self,
         what: &str,
@@ -70,26 +72,32 @@ impl Azure {
         api_version: &str,
         answer: Answer,
     ) -> Result<Value, AzureError> {
-        let own = self.resource_url(id, api_version)?;
-        let watch = match self.watch(what, &answer)? {
-            Some(watch) => watch,
-            None if answer.status == 202 || answer.body.is_empty() => Watch::Resource(own.clone()),
-            None => {
-                let body: Value = answer.json(what)?;
-                match State::of_resource(&body) {
-                    State::Succeeded => return Ok(body),
-                    State::Failed(state) => return Err(failed(what, state, &answer, &body)),
-                    State::Running(_) => Watch::Resource(own.clone()),
+        let mut named_delay = answer.retry_after();
+        let mut written = None;
+        if let Some(watch) = self.watch(what, &answer)? {
+            self.follow(what, &watch, Purpose::Write, named_delay.take()).await?;
+            // The operation is over; some providers go on by `provisioningState` all the same.
+            named_delay = Some(Duration::ZERO);
+        } else if answer.status != 202 && !answer.body.is_empty() {
+            let body: Value = answer.json(what)?;
+            match State::of_resource(&body) {
+                State::Running(_) => {}
+                State::Failed(state) => return Err(failed(what, state, &answer, &body)),
+                State::Succeeded => {
+                    named_delay = Some(Duration::ZERO);
+                    written = Some(body);
                 }
             }
-        };
-        let last = self.follow(what, &watch, Purpose::Write, answer.retry_after()).await?;
-        if matches!(watch, Watch::Resource(_)) {
-            return last.json(what);
         }
-        // The operation is over; the resource itself may still read as absent for a moment, and
-        // some providers go on by `provisioningState` after their operation says `Succeeded`.
-        self.follow(what, &Watch::Resource(own), Purpose::Write, Some(Duration::ZERO)).await?.json(what)
+        let own = Watch::Resource(self.resource_url(id, api_version)?);
+        match self.follow(what, &own, Purpose::Write, named_delay).await {
+            Ok(read) => read.json(what),
+            // Some things can only be written, or not be read by everybody who may write them.
+            Err(error) => match (error.status(), written) {
+                (Some(403 | 405), Some(body)) => Ok(body),
+                _ => Err(error),
+            },
+        }
     }
 
     /// Waits for the end of the operation that a DELETE began.

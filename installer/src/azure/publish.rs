@@ -1,8 +1,8 @@
 //! Publishing a package with One Deploy, as Microsoft's own tools do.
 //!
 //! The service is called at the site's SCM host. What it does otherwise than one would think is
-//! written where it is dealt with; the sources are Azure Functions Core Tools and the reports that
-//! `docs/decisions/cases.md` names.
+//! written where it is dealt with, as Azure Functions Core Tools deals with it
+//! (<https://learn.microsoft.com/azure/azure-functions/functions-deployment-technologies#one-deploy>).
 
 use bytes::Bytes;
 use reqwest::Method;

@@ -8,5 +8,6 @@ mod queries;
 mod requests;
 mod sdk;
 mod sign_in;
+mod simulated;
 mod stand;
 mod vault;

@@ -77,15 +77,34 @@ async fn a_resource_that_is_not_visible_just_after_its_put_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_resource_that_is_ready_at_once_is_not_read_again() {
+async fn a_resource_that_is_ready_at_once_is_read_back_without_a_wait() {
     let path = site().path().to_owned();
-    for body in [resource(None), resource(Some("Succeeded"))] {
-        let stand = Stand::expecting([turn("PUT", &path, 200)
-            .json(body.clone())
-            // With 200 it only names the resource.
-            .header("location", "{root}/subscriptions/elsewhere")])
+    let mut slow = timings();
+    slow.poll_every = Duration::from_secs(3_600);
+    for (status, body) in [(200, resource(None)), (201, resource(Some("Succeeded")))] {
+        let stand = Stand::with_timings(
+            slow,
+            [
+                // Without 202 it only names the resource.
+                turn("PUT", &path, status).json(body).header("location", "{root}/subscriptions/elsewhere"),
+                turn("GET", &path, 200).json(json!({"name": "func-x", "only": "when read"})),
+            ],
+        )
         .await;
-        assert_eq!(stand.azure.put(&site(), VERSION, &json!({})).await.unwrap(), body);
+        let made = stand.azure.put(&site(), VERSION, &json!({})).await.unwrap();
+        assert_eq!(made["only"], "when read");
+        stand.done();
+    }
+}
+
+#[tokio::test]
+async fn what_can_only_be_written_is_given_as_the_put_answered_it() {
+    let path = site().path().to_owned();
+    for status in [403, 405] {
+        let stand =
+            Stand::expecting([turn("PUT", &path, 200).json(resource(None)), turn("GET", &path, status)])
+                .await;
+        assert_eq!(stand.azure.put(&site(), VERSION, &json!({})).await.unwrap(), resource(None));
         stand.done();
     }
 }

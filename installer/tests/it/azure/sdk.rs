@@ -68,6 +68,7 @@ async fn containers_and_queues_are_made_and_read_by_the_library() {
         let stand = Stand::expecting([
             turn("PUT", id.path(), 201).json(made.clone()),
             turn("GET", id.path(), 200).json(made.clone()),
+            turn("GET", id.path(), 200).json(made.clone()),
             turn("GET", id.path(), 404)
                 .json(json!({"error": {"code": "ContainerNotFound", "message": "no"}})),
         ])
@@ -88,7 +89,10 @@ async fn a_body_that_the_library_would_change_is_not_sent() {
     let error = stand.azure.put(&account(), VERSION, &body).await.unwrap_err();
     assert!(matches!(&error, AzureError::Model { .. }), "{error:?}");
     // With another version it is a call of our own, which carries anything.
-    stand.expect([turn("PUT", account().path(), 200).json(json!({}))]);
+    stand.expect([
+        turn("PUT", account().path(), 200).json(json!({})),
+        turn("GET", account().path(), 200).json(json!({})),
+    ]);
     assert!(stand.azure.put(&account(), "2024-01-01", &body).await.is_ok());
     stand.done();
 }

@@ -42,7 +42,11 @@ fn refusal(code: &str, inner: &str) -> Value {
 // BR-162: byte for byte.
 #[tokio::test]
 async fn a_secret_is_written_through_resource_manager() {
-    let stand = Stand::expecting([turn("PUT", managed_path(), 201).json(managed("v1"))]).await;
+    let stand = Stand::expecting([
+        turn("PUT", managed_path(), 201).json(managed("v1")),
+        turn("GET", managed_path(), 200).json(managed("v1")),
+    ])
+    .await;
     assert_eq!(set(&stand, Access::Standing).await.unwrap(), expected("v1"));
     stand.done();
     let call = &stand.calls()[0];
@@ -98,6 +102,7 @@ async fn a_deleted_secret_of_the_name_is_recovered_first() {
         turn("GET", "/secrets/mimecast-client-secret", 404).json(refusal("SecretNotFound", "")),
         turn("GET", "/secrets/mimecast-client-secret", 200).json(json!({"value": "old"})),
         turn("PUT", managed_path(), 200).json(managed("v3")),
+        turn("GET", managed_path(), 200).json(managed("v3")),
     ])
     .await;
     assert_eq!(set(&stand, Access::Standing).await.unwrap(), expected("v3"));
