@@ -492,9 +492,11 @@ impl Value {
 mod tests {
     use super::{RecordChunk, ScanError, Scanner};
 
-    /// What comes of a body that arrives in pieces of this size: ids of the records, bytes of what
-    /// is set aside.
-    fn scan(body: &[u8], piece: usize) -> Result<(Vec<String>, Vec<Vec<u8>>, super::Envelope), ScanError> {
+    /// Ids of the records, bytes of what is set aside, and what stands beside them.
+    type Scanned = (Vec<String>, Vec<Vec<u8>>, super::Envelope);
+
+    /// What comes of a body that arrives in pieces of this size.
+    fn scan(body: &[u8], piece: usize) -> Result<Scanned, ScanError> {
         let mut scanner = Scanner::new();
         let (mut ids, mut aside) = (Vec::new(), Vec::new());
         let mut sort = |chunk: RecordChunk| {
