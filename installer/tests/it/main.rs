@@ -1,4 +1,13 @@
 //! The installer's stages against the simulator, and its binary as a whole.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
 
 mod azure;
+mod install;
+mod plan;
+mod stage;
+mod teardown;

@@ -1,0 +1,147 @@
+//! A simulator and the way to run the binary against it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use simulator::simulator::{Options, Simulator};
+use tokio::process::Command;
+
+/// No run of these tests comes near this; one that hangs shall not hang the whole suite.
+const RUN_LIMIT: Duration = Duration::from_secs(180);
+/// Waits are a hundredth of what they are with Azure.
+const TIMINGS_SCALE: &str = "0.01";
+
+/// What a run printed and how it ended.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    /// Asserts the exit code and shows everything where it is another.
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// stdout as the one JSON document that it should be.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+}
+
+/// A simulator, an answers file, and an environment that holds nothing else.
+pub(crate) struct Stage {
+    pub(crate) simulator: Simulator,
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) environment: BTreeMap<String, String>,
+}
+
+impl Stage {
+    /// Everything as it should be, and nothing installed.
+    pub(crate) async fn start() -> Self {
+        let simulator = Simulator::start(Options::default()).await.expect("starts");
+        let directory = tempfile::tempdir().expect("a folder");
+        let mimecast = simulator.mimecast().settings();
+        let mut environment = simulator.environment();
+        environment.extend(
+            [
+                ("MIMECAST_CLIENT_ID", mimecast.client_id.as_str()),
+                ("MIMECAST_CLIENT_SECRET", mimecast.client_secret.as_str()),
+                ("MIMECAST_SENTINEL_TIMINGS_SCALE", TIMINGS_SCALE),
+                ("HOME", directory.path().to_str().expect("UTF-8")),
+                ("PATH", "/nowhere"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        let stage = Self { simulator, directory, environment };
+        stage.answers("");
+        stage
+    }
+
+    /// Writes the answers file, with more keys at its end; gives its path.
+    pub(crate) fn answers(&self, more: &str) -> PathBuf {
+        let base_url = self.simulator.state().endpoints().mimecast.to_string();
+        let text = format!(
+            "\
+name: mimecast-audit
+azure:
+  subscription_id: {}
+  resource_group: rg-mimecast-audit
+  location: westeurope
+  tags: {{owner: secops}}
+workspace:
+  resource_id: {}
+mimecast:
+  base_url: {}
+  client_id: {{env: MIMECAST_CLIENT_ID}}
+  client_secret: {{env: MIMECAST_CLIENT_SECRET}}
+{more}",
+            self.simulator.subscription_id(),
+            self.simulator.workspace_id(),
+            base_url.trim_end_matches('/'),
+        );
+        let path = self.directory.path().join("answers.yaml");
+        std::fs::write(&path, text).expect("writes");
+        path
+    }
+
+    /// Runs the binary.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Run {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mimecast-sentinel"));
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(&self.environment)
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let output = tokio::time::timeout(RUN_LIMIT, command.output()).await.expect("ends").expect("runs");
+        Run {
+            code: output.status.code().expect("no signal"),
+            stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+        }
+    }
+
+    /// Runs a command with the answers file and the worker package.
+    pub(crate) async fn command(&self, command: &str, more: &[&str]) -> Run {
+        let worker = worker();
+        let mut arguments = vec![command, "--answers", "answers.yaml"];
+        if matches!(command, "plan" | "install") {
+            arguments.extend(["--package", worker.to_str().expect("UTF-8")]);
+        }
+        arguments.extend(more);
+        self.run(&arguments).await
+    }
+
+    /// Writes that the management API has seen since a mark of the journal, as method and path.
+    pub(crate) fn writes(&self, mark: usize) -> Vec<String> {
+        self.simulator
+            .journal()
+            .since(mark)
+            .into_iter()
+            .filter(|entry| entry.service == "arm" && !entry.read_only())
+            // A POST that lists or polls reads, whatever its method says.
+            .filter(|entry| !(entry.method == "POST" && entry.path().ends_with("/list")))
+            .filter(|entry| !entry.path().to_ascii_lowercase().ends_with("/listkeys"))
+            .map(|entry| format!("{} {}", entry.method, entry.path()))
+            .collect()
+    }
+}
+
+/// The real worker, built with the workspace beside the binary under test.
+pub(crate) fn worker() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_mimecast-sentinel")).with_file_name("mimecast-sentinel-worker");
+    assert!(path.is_file(), "build the workspace first: {} is not there", path.display());
+    path
+}
