@@ -17,6 +17,33 @@ use crate::ui::{Event, Ui};
 /// Type of role assignments below their scope.
 const ASSIGNMENTS: &str = "Microsoft.Authorization/roleAssignments";
 
+/// Why a data call may take a while.
+const ROLE_SPREADS: &str = "a role given a moment ago usually works within a minute or two, at times ten";
+
+/// Tells why a step takes long, once it does.
+struct Notice<'a> {
+    azure: &'a Azure,
+    ui: &'a Ui,
+    step: &'a Step,
+}
+
+impl Notice<'_> {
+    async fn when_slow<T>(&self, reason: &str, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let slow = tokio::time::sleep(self.azure.timings().poll_every);
+        tokio::select! {
+            done = &mut work => return done,
+            () = slow => {}
+        }
+        self.ui.say(Event::StepWaiting {
+            key: self.step.key.clone(),
+            title: self.step.title.clone(),
+            reason: reason.to_owned(),
+        });
+        work.await
+    }
+}
+
 /// Does what the action says; gives the resource as Azure has it then, or null.
 pub(super) async fn act(
     azure: &Azure,
@@ -28,13 +55,7 @@ pub(super) async fn act(
     let refused = |source: AzureError| ProvisionError::Step { title: step.title.clone(), source };
     let parse = |id: &str| ResourceId::parse(id).map_err(|error| refused(AzureError::Id(error)));
     let missing = |what: &str| ProvisionError::Material { title: step.title.clone(), what: what.to_owned() };
-    let waiting = |reason: &str| {
-        ui.say(Event::StepWaiting {
-            key: step.key.clone(),
-            title: step.title.clone(),
-            reason: reason.to_owned(),
-        });
-    };
+    let notice = Notice { azure, ui, step };
     match action {
         Action::PutResource { id, api_version, body } => {
             azure.put(&parse(&id)?, &api_version, &body).await.map_err(refused)
@@ -67,8 +88,11 @@ pub(super) async fn act(
             Ok(Value::Null)
         }
         Action::RegisterProvider { subscription_id, namespace } => {
-            waiting("registering usually takes a minute or two");
-            register(azure, &subscription_id, &namespace).await.map_err(refused)?;
+            let registering = register(azure, &subscription_id, &namespace);
+            notice
+                .when_slow("registering usually takes a minute or two", registering)
+                .await
+                .map_err(refused)?;
             Ok(Value::Null)
         }
         Action::MigrateTable { id, api_version } => {
@@ -76,27 +100,24 @@ pub(super) async fn act(
         }
         Action::UploadIfAbsent { container_url, blob, text } => {
             let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
-            waiting("a role given a moment ago usually works within a minute or two, at times ten");
-            azure
-                .upload_if_absent(&container, &blob, Bytes::from(text), Access::JustGranted)
-                .await
-                .map_err(refused)?;
+            let uploading = azure.upload_if_absent(&container, &blob, Bytes::from(text), Access::JustGranted);
+            notice.when_slow(ROLE_SPREADS, uploading).await.map_err(refused)?;
             Ok(Value::Null)
         }
         Action::UploadPackage { container_url, sha256 } => {
             let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
             let package = material.package.clone().ok_or_else(|| missing("the worker package"))?;
-            waiting("a role given a moment ago usually works within a minute or two, at times ten");
-            azure
-                .upload_if_absent(&container, &format!("{sha256}.zip"), package, Access::JustGranted)
-                .await
-                .map_err(refused)?;
+            let name = format!("{sha256}.zip");
+            let uploading = azure.upload_if_absent(&container, &name, package, Access::JustGranted);
+            notice.when_slow(ROLE_SPREADS, uploading).await.map_err(refused)?;
             Ok(Value::Null)
         }
         Action::Publish { site_id, sha256, previous } => {
             let package = material.package.clone().ok_or_else(|| missing("the worker package"))?;
-            waiting("the first deployment usually takes one to five minutes");
-            deploy::publish::publish(azure, &parse(&site_id)?, package, &sha256, previous.as_deref())
+            let site_id = parse(&site_id)?;
+            let publishing = deploy::publish::publish(azure, &site_id, package, &sha256, previous.as_deref());
+            notice
+                .when_slow("the first deployment usually takes one to five minutes", publishing)
                 .await
                 .map_err(refused)
         }

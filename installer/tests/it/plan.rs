@@ -33,8 +33,12 @@ async fn wrong_answers_are_all_listed_and_nothing_is_called() {
     stage.answers("colect: {every: 5m}\nhosting: {plan: premium}\n");
     let mark = stage.simulator.journal().len();
     let run = stage.command("plan", &[]).await.expect(1);
-    assert!(run.stderr.contains("answers.yaml:12: colect: unknown key"), "{}", run.stderr);
-    assert!(run.stderr.contains("answers.yaml:13: hosting.plan: `premium` is not accepted"), "{}", run.stderr);
+    assert!(run.stderr.contains("answers.yaml:13: colect: unknown key"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("answers.yaml:14: hosting.plan: `premium` is not accepted"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(stage.simulator.journal().since(mark).len(), 0);
 }
 
