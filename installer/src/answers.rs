@@ -5,8 +5,11 @@
 //! sends it.
 
 pub mod given;
+pub mod import;
+pub mod initial;
 pub mod intent;
 pub mod keys;
+pub mod schema;
 pub mod secret;
 pub mod yaml;
 

@@ -1,9 +1,11 @@
 //! The commands: walks along the path of the crate.
 
+pub mod answers;
 pub mod arguments;
 pub mod gather;
 pub mod install;
 pub mod plan;
+pub mod runs;
 pub mod status;
 pub mod teardown;
 
@@ -14,6 +16,7 @@ use clap::Parser;
 use crate::ui::{Failure, Ui};
 use crate::world::World;
 use arguments::{Arguments, Command};
+use runs::Pace;
 
 /// Exit code of `plan` when there is something to do.
 pub const CHANGES: u8 = 10;
@@ -34,6 +37,12 @@ pub async fn run(world: &World) -> ExitCode {
         Command::Install(options) => install::run(world, &ui, &arguments.global, options).await,
         Command::Teardown(options) => teardown::run(world, &ui, &arguments.global, options).await,
         Command::Status(options) => status::run(world, &ui, &arguments.global, options).await,
+        Command::Logs(options) => runs::logs(world, &ui, &arguments.global, options).await,
+        Command::Pause(options) => runs::pace(world, &ui, &arguments.global, options, Pace::Pause).await,
+        Command::Resume(options) => runs::pace(world, &ui, &arguments.global, options, Pace::Resume).await,
+        Command::Backfill(options) => runs::backfill(world, &ui, &arguments.global, options).await,
+        Command::Replay(options) => runs::replay(world, &ui, &arguments.global, options).await,
+        Command::Answers(command) => answers::run(world, &ui, &arguments.global, command),
     };
     match ended {
         Ok(code) => ExitCode::from(code),

@@ -62,6 +62,8 @@ pub struct Plan {
     pub workspace_id: String,
     /// Path of the Function App.
     pub function_app_id: String,
+    /// The answers that it was made from, as compact JSON without secrets.
+    pub answers: String,
     /// The steps. Each comes after those that it depends on.
     pub steps: Vec<Step>,
     /// What is there already and right.
@@ -108,6 +110,7 @@ pub fn plan(
         kept: Vec::new(),
         findings: Vec::new(),
     };
+    planner.accounts();
     planner.providers()?;
     for resource in resources {
         if resource.key == "function_app" {
@@ -125,6 +128,7 @@ pub fn plan(
         resource_group: intent.resource_group.clone(),
         workspace_id: inventory.workspace.id.clone(),
         function_app_id: ids.function_app.clone(),
+        answers: intent.recorded.clone(),
         steps,
         kept,
         findings,
@@ -154,6 +158,16 @@ impl Planner<'_> {
 
     fn has_step(&self, key: &str) -> bool {
         self.steps.iter().any(|step| step.key == key)
+    }
+
+    fn accounts(&mut self) {
+        if self.intent.accounts.len() > 1 {
+            self.findings.push(Finding::refuses(
+                "accounts",
+                "this version installs one Mimecast account for each installation",
+                "make one installation for each account, each with a `name` of its own; they share the tables",
+            ));
+        }
     }
 
     fn providers(&mut self) -> Result<(), TemplateError> {
@@ -392,14 +406,25 @@ impl Planner<'_> {
             return self.keep(&resource);
         }
         if self.intent.role_assignments == RoleAssignments::External {
-            let shown = output::readable(&principal);
             self.findings.push(Finding::warns(
                 "role-to-give",
-                format!("{} is to be given by an administrator", resource.title),
-                format!(
-                    "az role assignment create --role {role} --assignee-object-id '{shown}' --assignee-principal-type ServicePrincipal --scope '{scope}'"
-                ),
+                format!("{} is to be given by an administrator, and is waited for", resource.title),
+                role_command(&scope, &output::readable(&principal), &role),
             ));
+            self.steps.push(Step {
+                key: resource.key,
+                title: resource.title,
+                action: Action::AwaitRole {
+                    scope,
+                    api_version: resource.api_version.to_owned(),
+                    principal_id: principal,
+                    role,
+                },
+                depends_on: resource.depends_on,
+                change: Change::Run,
+                undo: None,
+            });
+            return;
         }
         let api_version = resource.api_version.to_owned();
         self.steps.push(Step {
@@ -507,6 +532,8 @@ impl Planner<'_> {
                 container_url: self.container_url(CHECKPOINT_CONTAINER),
                 blob: CHECKPOINT_BLOB.to_owned(),
                 text: String::new(),
+                // The worker makes it on its first run where it is not there.
+                optional: self.intent.role_assignments == RoleAssignments::External,
             },
             depends_on: [Some(format!("container/{CHECKPOINT_CONTAINER}")), grant]
                 .into_iter()
@@ -549,6 +576,8 @@ impl Planner<'_> {
             action: Action::UploadPackage {
                 container_url: self.container_url(PACKAGES_CONTAINER),
                 sha256: package.sha256.clone(),
+                // Without it only going back to this package is not possible later.
+                optional: self.intent.role_assignments == RoleAssignments::External,
             },
             depends_on: [Some(format!("container/{PACKAGES_CONTAINER}")), grant]
                 .into_iter()
@@ -649,6 +678,13 @@ impl Planner<'_> {
         }
         Ok(())
     }
+}
+
+/// The command by which an administrator gives a role.
+pub fn role_command(scope: &str, principal_id: &str, role: &str) -> String {
+    format!(
+        "az role assignment create --role {role} --assignee-object-id '{principal_id}' --assignee-principal-type ServicePrincipal --scope '{scope}'"
+    )
 }
 
 /// The value of a tag of a resource.

@@ -225,6 +225,21 @@ impl Intent {
         sources
     }
 
+    /// The answers that count, as compact JSON. A variable that happens to be set and that these
+    /// answers have no use for is not one of them.
+    fn recorded(&self, given: &Given) -> String {
+        let used: Vec<String> = self.secret_sources().into_iter().map(|(path, _)| path).collect();
+        let mut counting = Given::default();
+        for (path, answer) in given.iter() {
+            let by_chance =
+                matches!(&answer.origin, Origin::Variable(name) if !name.starts_with(keys::VARIABLE_PREFIX));
+            if !by_chance || used.iter().any(|each| each == path) {
+                counting.put(path, answer.value.clone(), answer.origin.clone());
+            }
+        }
+        counting.to_json().to_string()
+    }
+
     /// The meaning of what was given.
     ///
     /// # Errors
@@ -293,8 +308,9 @@ impl Intent {
                 asim: reader.flag("content.asim"),
             },
             cloud,
-            recorded: given.to_json().to_string(),
+            recorded: String::new(),
         };
+        let intent = Self { recorded: intent.recorded(given), ..intent };
         reader.no_markers();
         if reader.problems.is_empty() { Ok(intent) } else { Err(reader.problems) }
     }
@@ -778,7 +794,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::{Delivery, Hosting, Intent, MimecastApi, duration_secs, schedule};
-    use crate::answers::given::Origin;
+    use crate::answers::given::{Given, Origin};
     use crate::answers::yaml;
     use crate::world::World;
 
@@ -815,6 +831,26 @@ mimecast:
         assert_eq!(intent.hosting, Hosting::FlexConsumption { memory_mb: 512 });
         assert_eq!(intent.accounts[0].api, MimecastApi::Two);
         assert_eq!(intent.accounts[0].base_url, "https://api.services.mimecast.com");
+    }
+
+    #[test]
+    fn a_variable_of_the_other_generation_is_neither_wrong_nor_recorded() {
+        let world = World::with_environment(BTreeMap::from([
+            ("MIMECAST_APP_KEY".to_owned(), "value".to_owned()),
+            ("MIMECAST_CLIENT_SECRET".to_owned(), "value".to_owned()),
+        ]));
+        let mut given = Given::secrets_from_environment(&world);
+        let file = COMPLETE.replace("  client_secret: {env: SECRET}\n", "");
+        given.overlay(yaml::read(&file, |line| Origin::File { file: "a".to_owned(), line }).expect("reads"));
+        let intent = Intent::of(&given, &world).expect("complete");
+        assert!(
+            intent.recorded.contains(r#""client_secret":{"env":"MIMECAST_CLIENT_SECRET"}"#),
+            "{}",
+            intent.recorded
+        );
+        assert!(!intent.recorded.contains("app_key"), "{}", intent.recorded);
+        let again = yaml::read(&intent.recorded, |_| Origin::Recorded).expect("reads");
+        assert_eq!(Intent::of(&again, &world).expect("complete"), intent);
     }
 
     #[test]

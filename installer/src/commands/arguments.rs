@@ -27,10 +27,43 @@ pub enum Command {
     Plan(PlanOptions),
     /// Install the connector, or bring an installation to what the answers say.
     Install(InstallOptions),
-    /// Show what is installed and whether it works.
+    /// Show what is installed, whether it works, and what was changed by hand.
     Status(StatusOptions),
+    /// Show the worker's last runs.
+    Logs(LogsOptions),
+    /// Stop collecting until `resume`. Nothing is lost as long as Mimecast keeps it (60 days).
+    Pause(AnswerOptions),
+    /// Go on collecting where it was paused.
+    Resume(AnswerOptions),
+    /// Read a past range again.
+    Backfill(BackfillOptions),
+    /// Send the records again that Azure had refused.
+    Replay(AnswerOptions),
+    /// The answers file itself.
+    #[command(subcommand)]
+    Answers(AnswersCommand),
     /// Remove an installation. The tables and their rows stay.
     Teardown(TeardownOptions),
+}
+
+/// What to do with the answers file.
+#[derive(Debug, Subcommand)]
+pub enum AnswersCommand {
+    /// Print a commented file with every key.
+    Init,
+    /// Say everything that is wrong with the answers.
+    Check {
+        /// Where answers come from.
+        #[command(flatten)]
+        answers: AnswerOptions,
+    },
+    /// Print the JSON Schema of the file.
+    Schema,
+    /// Turn an ARM parameters file of the old connector into answers.
+    Import {
+        /// The parameters file.
+        file: PathBuf,
+    },
 }
 
 /// Flags that every command takes.
@@ -107,6 +140,9 @@ pub struct PlanOptions {
     /// Worker package, or worker binary for Linux x86-64, in place of the one that is built in.
     #[arg(long, value_name = "FILE")]
     pub package: Option<PathBuf>,
+    /// Write the plan to a file, for `install --plan`. It holds no secret.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Flags of `install`.
@@ -121,6 +157,12 @@ pub struct InstallOptions {
     /// Worker package, or worker binary for Linux x86-64, in place of the one that is built in.
     #[arg(long, value_name = "FILE")]
     pub package: Option<PathBuf>,
+    /// Carry out exactly this plan, and nothing where what it saw has changed.
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// Write the answers that count to a file, after the confirmation. Secrets are not in it.
+    #[arg(long, value_name = "FILE")]
+    pub save_answers: Option<PathBuf>,
     /// How long to wait for proof that events arrive.
     #[arg(long, value_name = "DURATION", default_value = "45m", value_parser = seconds, conflicts_with = "no_wait")]
     pub wait: u64,
@@ -137,6 +179,34 @@ pub struct StatusOptions {
     pub answers: AnswerOptions,
 }
 
+/// Flags of `logs`.
+#[derive(Debug, Args)]
+pub struct LogsOptions {
+    /// Where answers come from.
+    #[command(flatten)]
+    pub answers: AnswerOptions,
+    /// How many runs to show.
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = runs_shown)]
+    pub last: usize,
+}
+
+/// Flags of `backfill`.
+#[derive(Debug, Args)]
+pub struct BackfillOptions {
+    /// Where answers come from.
+    #[command(flatten)]
+    pub answers: AnswerOptions,
+    /// Beginning of the range, RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    pub from: String,
+    /// End of the range, RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    pub to: String,
+    /// Read only the hours whose counts differ from what was delivered.
+    #[arg(long)]
+    pub only_missing: bool,
+}
+
 /// Flags of `teardown`.
 #[derive(Debug, Args)]
 pub struct TeardownOptions {
@@ -149,6 +219,13 @@ pub struct TeardownOptions {
     /// Leave the storage account (checkpoint, dead letters) and the vault.
     #[arg(long)]
     pub keep_data: bool,
+}
+
+fn runs_shown(text: &str) -> Result<usize, String> {
+    text.parse::<usize>()
+        .ok()
+        .filter(|count| (1..=1_000).contains(count))
+        .ok_or_else(|| "accepted: 1 to 1000".to_owned())
 }
 
 fn seconds(text: &str) -> Result<u64, String> {

@@ -1,11 +1,13 @@
 //! `install`: the whole path, after showing the plan.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::arguments::{Global, InstallOptions};
 use super::{gather, plan, unwritable};
+use crate::answers::{Origin, yaml};
 use crate::azure::{Azure, ResourceId};
 use crate::plan::Plan;
 use crate::provision::{Failed, Material, ProvisionError, Provisioned, provision};
@@ -24,7 +26,14 @@ pub(super) async fn run(
     options: &InstallOptions,
 ) -> Result<u8, Failure> {
     let started = world.stopwatch();
-    let given = gather::given(world, global, &options.answers)?;
+    let saved = options.plan.as_deref().map(|path| load(world, path)).transpose()?;
+    let mut given = gather::given(world, global, &options.answers)?;
+    if let (Some(saved), None) = (&saved, &options.answers.answers) {
+        let mut recorded = yaml::read(&saved.answers, |_| Origin::Recorded)
+            .map_err(|problems| Failure::problems("the plan's answers cannot be read", problems))?;
+        recorded.overlay(given);
+        given = recorded;
+    }
     let intent = gather::intent(world, &given)?;
     let secrets = gather::secrets(world, &intent)?;
     let package = gather::package(world, options.package.as_deref())?;
@@ -32,6 +41,9 @@ pub(super) async fn run(
     let planned =
         plan::make(world, ui, &azure, &intent, &secrets, gather::facts(package.as_ref()).as_ref()).await?;
     let plan = &planned.plan;
+    if let Some(saved) = &saved {
+        unmoved(saved, plan)?;
+    }
     ui.show(&human::plan(plan, ui.colour())).map_err(unwritable)?;
     if plan.refused() {
         let reasons =
@@ -45,6 +57,15 @@ pub(super) async fn run(
         return Ok(0);
     }
     confirm(world, ui, options.yes, "Carry out this plan?")?;
+    if let Some(path) = &options.save_answers {
+        // JSON is YAML: the file reads back as the same answers.
+        let answers: Value = serde_json::from_str(&intent.recorded).unwrap_or_default();
+        world.write(path, format!("{answers:#}\n").as_bytes()).map_err(|error| {
+            let mut failure = Failure::of(&error);
+            failure.chain.insert(0, format!("could not write the answers to `{}`", path.display()));
+            failure
+        })?;
+    }
 
     let material = Material { secrets: secrets.into_values(), package: package.map(|package| package.bytes) };
     carry_out(&azure, ui, world, plan, &material).await?;
@@ -72,6 +93,37 @@ pub(super) async fn run(
         })?)
     };
     finish(ui, plan, report.as_ref())
+}
+
+/// Reads a plan that `plan --out` wrote.
+fn load(world: &World, path: &Path) -> Result<Plan, Failure> {
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        let mut failure = Failure::of(error);
+        failure.chain.insert(0, format!("could not read the plan `{}`", path.display()));
+        failure
+    };
+    let text = world.read_text(path).map_err(|error| failed(&error))?;
+    serde_json::from_str(&text).map_err(|error| failed(&error))
+}
+
+/// Whether the plan would be the same today; if not, what is different.
+fn unmoved(saved: &Plan, now: &Plan) -> Result<(), Failure> {
+    let titles = |plan: &Plan, other: &Plan, word: &str| -> Vec<String> {
+        plan.steps
+            .iter()
+            .filter(|step| !other.steps.contains(step))
+            .map(|step| format!("{word}: {}", step.title))
+            .collect()
+    };
+    let mut moved = titles(saved, now, "planned then");
+    moved.extend(titles(now, saved, "planned now"));
+    if saved.version != now.version {
+        moved.push(format!("made by version {}, this is {}", saved.version, now.version));
+    }
+    if moved.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::problems("what the plan saw has changed since; nothing was done. Make a new plan", moved))
 }
 
 fn finish(ui: &Ui, plan: &Plan, report: Option<&Report>) -> Result<u8, Failure> {

@@ -31,6 +31,14 @@ pub(super) async fn run(
     let azure = gather::connect(world, ui, global, &intent.cloud, intent.tenant_id.as_deref()).await?;
     let planned =
         make(world, ui, &azure, &intent, &secrets, gather::facts(package.as_ref()).as_ref()).await?;
+    if let Some(path) = &options.out {
+        let text = format!("{:#}\n", json!(planned.plan));
+        world.write(path, text.as_bytes()).map_err(|error| {
+            let mut failure = Failure::of(&error);
+            failure.chain.insert(0, format!("could not write the plan to `{}`", path.display()));
+            failure
+        })?;
+    }
     ui.data(&human::plan(&planned.plan, ui.colour()), &document(&planned.plan)).map_err(unwritable)?;
     Ok(match (planned.plan.refused(), planned.plan.empty()) {
         (true, _) => 1,

@@ -3,21 +3,22 @@
 use std::fmt::Write as _;
 
 use contract::resources::{PACKAGE_TAG, VERSION_TAG};
-use contract::streams::HEALTH_TABLE;
+use contract::settings::MIMECAST_SENTINEL_ANSWERS;
 use serde_json::{Map, Value, json};
 
 use super::arguments::{Global, StatusOptions};
-use super::{gather, unwritable};
-use crate::answers::Value as Answer;
+use super::runs::{self, Found};
+use super::unwritable;
 use crate::answers::given::Given;
+use crate::answers::{Intent, Origin, Value as Answer, yaml};
 use crate::azure::{Azure, ResourceId};
 use crate::deploy::publish::site_url;
 use crate::inventory::Inventory;
-use crate::inventory::observe::observe_installation;
-use crate::plan::desired::Ids;
+use crate::inventory::observe::observe;
+use crate::plan::change::Change;
 use crate::plan::removal::Subject;
-use crate::plan::{tag, template};
-use crate::ui::{Event, Failure, Ui};
+use crate::plan::{self, Plan, tag, template};
+use crate::ui::{Failure, Ui, human};
 use crate::world::World;
 
 /// How many runs are shown.
@@ -65,30 +66,15 @@ pub(super) async fn run(
     global: &Global,
     options: &StatusOptions,
 ) -> Result<u8, Failure> {
-    let given = gather::given(world, global, &options.answers)?;
-    let selected = subject(&given)?;
-    let cloud = gather::cloud(world, &given)?;
-    let azure = gather::connect(world, ui, global, &cloud, selected.tenant_id.as_deref()).await?;
-    let subject = &selected.subject;
-    ui.say(Event::Looking { what: format!("at the installation `{}`", subject.installation) });
-    let inventory = observe_installation(&azure, subject).await.map_err(|error| Failure::of(&error))?;
-    let ids = Ids::of(&subject.subscription_id, &subject.resource_group, &inventory.names);
-    let Some(site) = inventory.resource(&ids.function_app) else {
-        let there = inventory.owned.len();
-        return Err(Failure::user(if there == 0 {
-            format!("there is no installation `{}` in `{}`", subject.installation, subject.resource_group)
-        } else {
-            format!(
-                "the installation `{}` has no Function App, and {there} other resources; `install` completes it",
-                subject.installation
-            )
-        }));
-    };
+    let found = runs::find(world, ui, global, &options.answers).await?;
     let mut status = Status::default();
-    status.versions(site, &inventory);
-    status.host(&azure, &ids, site).await;
-    status.references(&azure, &ids).await;
-    status.runs(&azure, subject, &inventory).await;
+    let site = found.inventory.resource(found.site_id.path()).cloned().unwrap_or_default();
+    status.versions(&site, &found.inventory);
+    status.host(&found.azure, &found.site_id, &site).await;
+    status.references(&found.azure, &found.site_id).await;
+    status.runs(&found).await;
+    status.drift(world, &found).await;
+    let subject = &found.selected.subject;
     ui.data(&status.text(subject), &status.json(subject)).map_err(unwritable)?;
     Ok(u8::from(!status.problems.is_empty()))
 }
@@ -97,6 +83,7 @@ pub(super) async fn run(
 struct Status {
     facts: Map<String, Value>,
     runs: Vec<Map<String, Value>>,
+    drift: Vec<String>,
     problems: Vec<String>,
 }
 
@@ -105,6 +92,7 @@ impl Status {
         self.facts.insert("version".to_owned(), json!(tag(site, VERSION_TAG)));
         self.facts.insert("package".to_owned(), json!(tag(site, PACKAGE_TAG)));
         self.facts.insert("state".to_owned(), site["properties"]["state"].clone());
+        self.facts.insert("paused".to_owned(), json!(runs::paused(inventory)));
         self.facts.insert("workspace".to_owned(), json!(inventory.workspace.id));
         self.facts.insert("resources".to_owned(), json!(inventory.owned.len()));
         if tag(site, PACKAGE_TAG).is_none() {
@@ -113,10 +101,9 @@ impl Status {
         }
     }
 
-    async fn host(&mut self, azure: &Azure, ids: &Ids, site: &Value) {
+    async fn host(&mut self, azure: &Azure, site_id: &ResourceId, site: &Value) {
         let found = async {
-            let id = ResourceId::parse(&ids.function_app)?;
-            let key = azure.master_key(&id).await?;
+            let key = azure.master_key(site_id).await?;
             match site_url(site) {
                 Some(url) => azure.host_status(&url, &key).await.map(Some),
                 None => Ok(None),
@@ -141,8 +128,8 @@ impl Status {
         self.facts.insert("host".to_owned(), json!(state));
     }
 
-    async fn references(&mut self, azure: &Azure, ids: &Ids) {
-        let path = format!("{}/config/configreferences/appsettings", ids.function_app);
+    async fn references(&mut self, azure: &Azure, site_id: &ResourceId) {
+        let path = format!("{}/config/configreferences/appsettings", site_id.path());
         match azure.list(&path, template::SITES_VERSION).await {
             Ok(references) => {
                 for reference in &references {
@@ -159,21 +146,9 @@ impl Status {
         }
     }
 
-    async fn runs(&mut self, azure: &Azure, subject: &Subject, inventory: &Inventory) {
-        let found = async {
-            let id = ResourceId::parse(&inventory.workspace.id)?;
-            let version =
-                template::api_version("Microsoft.OperationalInsights/workspaces").unwrap_or_default();
-            let workspace = azure.get(&id, version).await?.unwrap_or_default();
-            let customer_id = workspace["properties"]["customerId"].as_str().unwrap_or_default().to_owned();
-            let query = format!(
-                "{HEALTH_TABLE} | where Installation == \"{}\" | top {RUNS_SHOWN} by TimeGenerated desc",
-                subject.installation
-            );
-            azure.query(&customer_id, &query, "").await
-        };
-        match found.await {
-            Ok(rows) => self.runs = rows.records().collect(),
+    async fn runs(&mut self, found: &Found) {
+        match found.runs(RUNS_SHOWN).await {
+            Ok(runs) => self.runs = runs,
             Err(error) => {
                 self.facts.insert("runs".to_owned(), json!(format!("not checked: {error}")));
                 return;
@@ -189,6 +164,35 @@ impl Status {
         }
     }
 
+    /// What a plan from the recorded answers would change: that is what someone has changed by hand.
+    async fn drift(&mut self, world: &World, found: &Found) {
+        let recorded =
+            found.inventory.settings.as_ref().and_then(|settings| settings.get(MIMECAST_SENTINEL_ANSWERS));
+        let Some(recorded) = recorded else {
+            self.problems
+                .push(format!("the app has no setting `{MIMECAST_SENTINEL_ANSWERS}`; `install` writes it"));
+            return;
+        };
+        let intent = yaml::read(recorded, |_| Origin::Recorded).and_then(|given| Intent::of(&given, world));
+        let intent = match intent {
+            Ok(intent) => Intent { cloud: found.azure.cloud().clone(), ..intent },
+            Err(problems) => {
+                self.problems
+                    .extend(problems.iter().map(|problem| format!("the recorded answers: {problem}")));
+                return;
+            }
+        };
+        let planned = match observe(&found.azure, &intent).await {
+            Ok(inventory) => plan::plan(&intent, &inventory, None).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match planned {
+            Ok(plan) => self.drift.extend(drifted(&plan)),
+            Err(error) => self.problems.push(format!("drift was not checked: {error}")),
+        }
+        self.problems.extend(self.drift.iter().map(|line| format!("changed by hand: {line}")));
+    }
+
     fn text(&self, subject: &Subject) -> String {
         let plain = |value: &Value| match value {
             Value::String(text) => text.clone(),
@@ -200,17 +204,7 @@ impl Status {
             let _ = writeln!(text, "  {name:<11} {}", plain(value));
         }
         for run in &self.runs {
-            let cell = |name: &str| run.get(name).map(plain).unwrap_or_default();
-            let _ = writeln!(
-                text,
-                "  run         {} {} read {} delivered {} lag {} s {}",
-                cell("TimeGenerated"),
-                cell("Result"),
-                cell("Read"),
-                cell("Delivered"),
-                cell("LagSeconds"),
-                cell("Message")
-            );
+            let _ = writeln!(text, "  run         {}", runs::line(run));
         }
         for problem in &self.problems {
             let _ = writeln!(text, "  problem     {problem}");
@@ -227,7 +221,26 @@ impl Status {
             "resource_group": subject.resource_group,
             "facts": self.facts,
             "runs": self.runs,
+            "drift": self.drift,
             "problems": self.problems,
         })
     }
+}
+
+/// The lines of a plan that are somebody's changes. A newer installer's version mark is none.
+fn drifted(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    for step in &plan.steps {
+        match &step.change {
+            Change::Create => lines.push(format!("{} is missing", step.title)),
+            Change::Update(changes) => {
+                let version = format!("tags.{VERSION_TAG}");
+                for change in changes.iter().filter(|change| change.path != version) {
+                    lines.push(format!("{}: {}", step.title, human::property(change)));
+                }
+            }
+            Change::Delete | Change::Run => {}
+        }
+    }
+    lines
 }

@@ -162,6 +162,7 @@ pub fn removal(subject: &Subject, inventory: &Inventory, extent: Extent) -> Resu
         resource_group: subject.resource_group.clone(),
         workspace_id: inventory.workspace.id.clone(),
         function_app_id: ids.function_app,
+        answers: String::new(),
         steps,
         kept: Vec::new(),
         findings,

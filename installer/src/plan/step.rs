@@ -65,6 +65,17 @@ pub enum Action {
         /// Id of the role's definition.
         role: String,
     },
+    /// Waits until an administrator has given a role.
+    AwaitRole {
+        /// Where.
+        scope: String,
+        /// API version.
+        api_version: String,
+        /// Whose.
+        principal_id: String,
+        /// Id of the role's definition.
+        role: String,
+    },
     /// Writes a secret. Its value is not in the plan: it is looked up by the key of the answers.
     PutSecret {
         /// ARM path of the vault.
@@ -91,6 +102,8 @@ pub enum Action {
         blob: String,
         /// Its text.
         text: String,
+        /// Whether the installation works without it, so that a refusal is told and passed over.
+        optional: bool,
     },
     /// Keeps the worker package under the name of its hash.
     UploadPackage {
@@ -98,6 +111,8 @@ pub enum Action {
         container_url: String,
         /// SHA-256 of the package.
         sha256: String,
+        /// Whether the installation works without it, so that a refusal is told and passed over.
+        optional: bool,
     },
     /// Publishes the worker package to the Function App and names it in the app's tags.
     Publish {

@@ -514,6 +514,35 @@ fn without_a_package_a_first_plan_is_refused_and_a_later_one_is_not() {
 }
 
 #[test]
+fn roles_that_an_administrator_gives_are_waited_for_and_their_commands_shown() {
+    let text = ANSWERS.replace("azure:\n", "azure:\n  role_assignments: external\n");
+    let given = yaml::read(&text, |line| Origin::File { file: "a".to_owned(), line }).expect("reads");
+    let intent = Intent::of(&given, &World::with_environment(BTreeMap::new())).expect("complete");
+    let plan = plan(&intent, &nothing(), Some(&package())).expect("a plan");
+    assert!(
+        plan.steps
+            .iter()
+            .all(|step| !matches!(step.action, Action::AssignRole { .. } | Action::UnassignRole { .. }))
+    );
+    assert_eq!(plan.steps.iter().filter(|step| matches!(step.action, Action::AwaitRole { .. })).count(), 5);
+    let commands: Vec<_> = plan.findings.iter().filter(|finding| finding.id == "role-to-give").collect();
+    assert!(
+        commands.len() == 5
+            && commands[0].remedy.as_ref().is_some_and(|text| text.starts_with("az role assignment create"))
+    );
+    assert!(!plan.refused());
+}
+
+#[test]
+fn several_accounts_are_refused_and_not_mixed_up() {
+    let accounts = "accounts: [{key: a, client_id: {env: A}, client_secret: {env: B}}, {key: b, client_id: {env: C}, client_secret: {env: D}}]\n";
+    let text = format!("{}{accounts}", ANSWERS.split("mimecast:").next().expect("a beginning"));
+    let given = yaml::read(&text, |line| Origin::File { file: "a".to_owned(), line }).expect("reads");
+    let intent = Intent::of(&given, &World::with_environment(BTreeMap::new())).expect("complete");
+    assert!(plan(&intent, &nothing(), Some(&package())).expect("a plan").refused());
+}
+
+#[test]
 fn a_foreign_vaults_secret_is_referred_to_and_not_written() {
     let text = ANSWERS.replace("{env: SECRET}", "{key_vault: 'https://kv-sec.vault.azure.net/secrets/mc'}");
     let given = yaml::read(&text, |line| Origin::File { file: "a".to_owned(), line }).expect("reads");

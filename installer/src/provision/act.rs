@@ -4,14 +4,15 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::wait::wait_until;
+use super::wait::{wait_for, wait_until};
 use super::{Material, ProvisionError};
 use crate::azure::blob::Access;
 use crate::azure::vault::Vault;
 use crate::azure::{Azure, AzureError, ResourceId};
 use crate::deploy;
+use crate::inventory::Assignment;
 use crate::plan::template::assignment_name;
-use crate::plan::{Action, Step};
+use crate::plan::{Action, Step, role_command};
 use crate::ui::{Event, Ui};
 
 /// Type of role assignments below their scope.
@@ -42,6 +43,31 @@ impl Notice<'_> {
         });
         work.await
     }
+
+    /// Turns a refusal of something optional into a word on what follows from it.
+    fn pass_over(
+        &self,
+        optional: bool,
+        done: Result<(), AzureError>,
+        follows: &str,
+    ) -> Result<(), AzureError> {
+        match done {
+            Err(error) if optional && error.status() == Some(403) => {
+                self.ui.say(Event::StepSkipped {
+                    key: self.step.key.clone(),
+                    title: self.step.title.clone(),
+                    reason: format!("this account may not write blobs there; {follows}"),
+                });
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+/// A right that we gave needs its time; one that we did not give is there or is not.
+fn access(optional: bool) -> Access {
+    if optional { Access::Standing } else { Access::JustGranted }
 }
 
 /// Does what the action says; gives the resource as Azure has it then, or null.
@@ -98,18 +124,26 @@ pub(super) async fn act(
         Action::MigrateTable { id, api_version } => {
             azure.post(&parse(&id)?, "migrate", &api_version, &Value::Null).await.map_err(refused)
         }
-        Action::UploadIfAbsent { container_url, blob, text } => {
-            let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
-            let uploading = azure.upload_if_absent(&container, &blob, Bytes::from(text), Access::JustGranted);
-            notice.when_slow(ROLE_SPREADS, uploading).await.map_err(refused)?;
+        Action::AwaitRole { scope, api_version, principal_id, role } => {
+            let waiting = await_role(azure, &scope, &api_version, &principal_id, &role);
+            notice.when_slow(&role_command(&scope, &principal_id, &role), waiting).await.map_err(refused)?;
             Ok(Value::Null)
         }
-        Action::UploadPackage { container_url, sha256 } => {
+        Action::UploadIfAbsent { container_url, blob, text, optional } => {
+            let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
+            let uploading = azure.upload_if_absent(&container, &blob, Bytes::from(text), access(optional));
+            let uploaded = notice.when_slow(ROLE_SPREADS, uploading).await.map(drop);
+            notice.pass_over(optional, uploaded, "the worker makes it on its first run").map_err(refused)?;
+            Ok(Value::Null)
+        }
+        Action::UploadPackage { container_url, sha256, optional } => {
             let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
             let package = material.package.clone().ok_or_else(|| missing("the worker package"))?;
             let name = format!("{sha256}.zip");
-            let uploading = azure.upload_if_absent(&container, &name, package, Access::JustGranted);
-            notice.when_slow(ROLE_SPREADS, uploading).await.map_err(refused)?;
+            let uploading = azure.upload_if_absent(&container, &name, package, access(optional));
+            let uploaded = notice.when_slow(ROLE_SPREADS, uploading).await.map(drop);
+            let without = "going back to this package later is not possible";
+            notice.pass_over(optional, uploaded, without).map_err(refused)?;
             Ok(Value::Null)
         }
         Action::Publish { site_id, sha256, previous } => {
@@ -152,6 +186,22 @@ pub(super) async fn act(
             Ok(Value::Null)
         }
     }
+}
+
+/// Waits until somebody has given the role.
+async fn await_role(
+    azure: &Azure,
+    scope: &str,
+    api_version: &str,
+    principal_id: &str,
+    role: &str,
+) -> Result<(), AzureError> {
+    let path = format!("{scope}/providers/{ASSIGNMENTS}?%24filter=atScope()");
+    wait_for(azure, &format!("waiting for a role on {scope}"), async || {
+        let list = azure.list(&path, api_version).await?;
+        Ok(list.iter().filter_map(Assignment::of).any(|each| each.is(scope, principal_id, role)))
+    })
+    .await
 }
 
 /// Registers a provider and waits until it is.

@@ -1,4 +1,4 @@
-//! Waits for something that Azure does in its own time.
+//! Waits for something that happens in its own time.
 
 use std::time::Duration;
 
@@ -16,22 +16,33 @@ pub async fn wait_until(
     api_version: &str,
     wanted: impl Fn(&Value) -> bool,
 ) -> Result<(), AzureError> {
+    let seen = async || Ok(azure.get(id, api_version).await?.is_some_and(|resource| wanted(&resource)));
+    wait_for(azure, &format!("waiting for {id}"), seen).await
+}
+
+/// Looks until `seen` says so, as often and as long as the client's timings say.
+///
+/// # Errors
+/// The first error of a look, and [`AzureError::StillRunning`] at the limit.
+pub async fn wait_for(
+    azure: &Azure,
+    what: &str,
+    seen: impl AsyncFn() -> Result<bool, AzureError>,
+) -> Result<(), AzureError> {
     let timings = *azure.timings();
     let mut waited = Duration::ZERO;
-    loop {
-        if azure.get(id, api_version).await?.is_some_and(|resource| wanted(&resource)) {
-            return Ok(());
-        }
+    while !seen().await? {
         if waited >= timings.operation {
             return Err(AzureError::StillRunning {
-                what: format!("waiting for {id}"),
-                state: "not as wanted".to_owned(),
+                what: what.to_owned(),
+                state: "not there".to_owned(),
                 waited,
-                url: id.path().to_owned(),
+                url: String::new(),
             });
         }
         tokio::time::sleep(timings.poll_every).await;
         // At least a millisecond, so that a client without delays comes to an end as well.
         waited += timings.poll_every.max(Duration::from_millis(1));
     }
+    Ok(())
 }

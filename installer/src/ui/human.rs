@@ -211,7 +211,8 @@ fn summary(plan: &Plan) -> String {
     format!("Plan: {}.\n", parts.join(", "))
 }
 
-fn property(change: &PropertyChange) -> String {
+/// A difference as one line.
+pub fn property(change: &PropertyChange) -> String {
     let before = change.before.as_ref().map_or_else(|| "(absent)".to_owned(), value);
     let after = if change.after.is_null() { "(absent)".to_owned() } else { value(&change.after) };
     format!("{}: {before} -> {after}", change.path)
