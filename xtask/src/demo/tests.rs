@@ -35,13 +35,13 @@ fn holds(bytes: &[u8], secret: &str) -> bool {
     disguises(secret).iter().any(|disguise| text.contains(disguise))
 }
 
-/// Bytes as they were before they were compressed: gzip, every file of a zip, or as they are.
+/// Bytes as they were before they were compressed: gzip, every file of a whole zip (a package also
+/// travels in blocks and ranges), or as they are.
 fn opened(bytes: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     if bytes.starts_with(&[0x1f, 0x8b]) {
         GzDecoder::new(bytes).read_to_end(&mut plain).expect("gzip");
-    } else if bytes.starts_with(b"PK\x03\x04") {
-        let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).expect("a zip");
+    } else if let Ok(mut zip) = zip::ZipArchive::new(Cursor::new(bytes)) {
         for index in 0..zip.len() {
             zip.by_index(index).expect("a file").read_to_end(&mut plain).expect("its bytes");
         }

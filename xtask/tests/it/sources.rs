@@ -16,10 +16,10 @@ pub(crate) struct Source {
 
 impl Source {
     /// The shipped part of a Rust file with its line numbers: without comments, and without the test
-    /// module, which stands last.
+    /// module, which stands last or in a file of its own.
     pub(crate) fn shipped(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.text
-            .lines()
+        let text = if self.path.ends_with("/tests.rs") { "" } else { self.text.as_str() };
+        text.lines()
             .take_while(|line| *line != "#[cfg(test)]")
             .enumerate()
             .map(|(index, line)| (index + 1, line.split("//").next().unwrap_or(line)))
