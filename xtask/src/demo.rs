@@ -126,8 +126,9 @@ async fn run_again(simulator: &Simulator, site: &str) -> Result<()> {
     let hosts = &simulator.data().hosts;
     let invocation = hosts.fire(site, TIMER_FUNCTION).await.context("the app has no host that runs")?;
     let answer = invocation.outcome.context("the second run")?;
+    let lines = answer.get("Logs").and_then(Value::as_array).cloned().unwrap_or_default();
     screen::line("    the timer fired; the worker answered:");
-    for line in program::wrap(&Value::Object(answer).to_string(), 72) {
+    for line in lines.iter().filter_map(Value::as_str) {
         screen::line(&format!("      {line}"));
     }
     Ok(())
@@ -150,16 +151,19 @@ async fn build() -> Result<()> {
     Ok(())
 }
 
-/// Tells the figures in a sentence or two.
+/// Tells the figures.
 fn tell(figures: &Figures) {
-    screen::heading(&format!(
-        "{} events, {} rows, {} of them distinct; {} rows after a second run;",
-        figures.events, figures.rows, figures.distinct, figures.rows_after_second_run
-    ));
-    screen::line(&format!(
-        "    {} things left after teardown; {:.0} s in all",
-        figures.left_after_teardown, figures.seconds
-    ));
+    screen::line("\nResult");
+    for (figure, what) in [
+        (figures.events, "audit events at Mimecast"),
+        (figures.rows, "rows in MimecastAudit_CL after the first run"),
+        (figures.distinct, "different events among them"),
+        (figures.rows_after_second_run, "rows after the second run"),
+        (figures.left_after_teardown, "things left after teardown, tables aside"),
+    ] {
+        screen::line(&format!("  {figure:>4} {what}"));
+    }
+    screen::line(&format!("  {:>4.0} seconds", figures.seconds));
 }
 
 /// An error unless the figures are what the project promises.

@@ -19,9 +19,9 @@ const ROWS_SHOWN: usize = 12;
 /// The columns that are shown: eighty characters with the margin.
 const SHOWN: [table::Shown; 4] = [
     table::Shown { column: "eventTime_t", width: 20 },
-    table::Shown { column: "auditType_s", width: 23 },
-    table::Shown { column: "user_s", width: 16 },
-    table::Shown { column: "src_s", width: 11 },
+    table::Shown { column: "auditType_s", width: 20 },
+    table::Shown { column: "user_s", width: 17 },
+    table::Shown { column: "src_s", width: 13 },
 ];
 /// How ids of tables read: they are shared and stay by design.
 const TABLES: &str = "/tables/";
@@ -71,9 +71,17 @@ pub(super) fn show_settings(simulator: &Simulator, site: &str) {
     screen::line(&format!("    app settings: {}, secrets among them by reference alone:", settings.len()));
     for (name, value) in &settings {
         if let Some(value) = value.as_str().filter(|value| value.starts_with(KEY_VAULT_REFERENCE_PREFIX)) {
-            screen::line(&format!("      {name} ="));
-            screen::line(&format!("        {value}"));
+            screen::line(&format!("      {name}"));
+            screen::line(&format!("        {}", without_host(value)));
         }
+    }
+}
+
+/// A reference with the vault's address left out, which is different every time and long.
+fn without_host(reference: &str) -> String {
+    match (reference.find("https://"), reference.find("/secrets/")) {
+        (Some(start), Some(end)) if start < end => format!("{}…{}", &reference[..start], &reference[end..]),
+        _ => reference.to_owned(),
     }
 }
 
@@ -108,7 +116,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{Row, distinct, show_left};
+    use super::{Row, distinct, show_left, without_host};
 
     fn row(value: Value) -> Row {
         value.as_object().expect("an object").clone()
@@ -123,6 +131,12 @@ mod tests {
             row(json!({"id_s": "x"})),
         ];
         assert_eq!(distinct(&rows), 2);
+    }
+
+    #[test]
+    fn references_are_shown_without_the_vaults_address() {
+        let reference = "@Microsoft.KeyVault(SecretUri=https://kv.example.com/secrets/a)";
+        assert_eq!(without_host(reference), "@Microsoft.KeyVault(SecretUri=…/secrets/a)");
     }
 
     #[test]

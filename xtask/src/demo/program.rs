@@ -5,22 +5,22 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::unix::pipe::Receiver;
 use tokio::process::Command;
-use tokio::sync::mpsc;
 
 use crate::screen;
 
 /// Columns of the terminal that the demo is laid out for.
 const COLUMNS: usize = 80;
 /// What stands before each line of a program's own output.
-const MARGIN: &str = "    | ";
+const MARGIN: &str = "  | ";
 
 /// How a program ended and all that it printed.
 pub(super) struct Ended {
     /// Exit code; `None` where a signal ended it.
     pub(super) code: Option<i32>,
-    /// Everything printed on stdout and stderr, in the order of arrival.
+    /// Everything printed on stdout and stderr, in the order in which it was written.
     pub(super) transcript: String,
 }
 
@@ -35,29 +35,30 @@ pub(super) async fn run(
     folder: &Path,
 ) -> Result<Ended> {
     let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    screen::line(&format!("    $ {name} {}", arguments.join(" ")));
-    let mut child = Command::new(program)
+    for part in wrap(&format!("$ {name} {}", arguments.join(" ")), COLUMNS - MARGIN.len()) {
+        screen::line(&format!("  {part}"));
+    }
+    // One pipe for both, so that the lines stay in the order in which they were written.
+    let (reader, writer) = std::io::pipe().context("making a pipe")?;
+    let stdout = writer.try_clone().context("making a pipe")?;
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .env_clear()
         .envs(environment)
         .current_dir(folder)
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(stdout)
+        .stderr(writer)
         .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("could not start {}", program.display()))?;
-    let (sender, mut lines) = mpsc::channel(64);
-    if let Some(stdout) = child.stdout.take() {
-        pass_on(stdout, sender.clone());
-    }
-    if let Some(stderr) = child.stderr.take() {
-        pass_on(stderr, sender.clone());
-    }
-    drop(sender);
+        .kill_on_drop(true);
+    let mut child = command.spawn().with_context(|| format!("could not start {}", program.display()))?;
+    // The pipe ends when the program's own ends of it do; ours go with the command.
+    drop(command);
+    let reader = Receiver::from_owned_fd(reader.into()).context("reading the pipe")?;
+    let mut lines = BufReader::new(reader).lines();
     let mut transcript = String::new();
-    while let Some(line) = lines.recv().await {
+    while let Some(line) = lines.next_line().await.with_context(|| format!("reading what {name} prints"))? {
         for part in wrap(&line, COLUMNS - MARGIN.len()) {
             screen::line(&format!("{MARGIN}{part}"));
         }
@@ -66,18 +67,6 @@ pub(super) async fn run(
     }
     let status = child.wait().await.with_context(|| format!("waiting for {name}"))?;
     Ok(Ended { code: status.code(), transcript })
-}
-
-/// Sends each line of a stream until it ends.
-fn pass_on(stream: impl AsyncRead + Unpin + Send + 'static, sender: mpsc::Sender<String>) {
-    tokio::spawn(async move {
-        let mut lines = BufReader::new(stream).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            if sender.send(line).await.is_err() {
-                return;
-            }
-        }
-    });
 }
 
 /// A line in parts of at most this many characters, broken at spaces where there are any; the

@@ -6,5 +6,6 @@
 mod dependencies;
 mod doors;
 mod manners;
+mod map;
 mod purity;
 mod sources;
