@@ -15,12 +15,26 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// The shipped part of a Rust file with its line numbers: without comments, and without the test
-    /// module, which stands last or in a file of its own.
+    /// How many lines stand before the test module, which stands last or in a file of its own
+    /// (`tests.rs`, of which none is shipped).
+    pub(crate) fn shipped_lines(&self) -> usize {
+        if self.path.ends_with("/tests.rs") {
+            return 0;
+        }
+        let lines: Vec<&str> = self.text.lines().collect();
+        let opens_tests = |start: usize| {
+            let mut after = lines[start + 1..].iter().filter(|line| !line.starts_with("#["));
+            lines[start] == "#[cfg(test)]"
+                && after.next().is_some_and(|line| line.starts_with("mod ") && line.ends_with('{'))
+        };
+        (0..lines.len()).find(|&start| opens_tests(start)).unwrap_or(lines.len())
+    }
+
+    /// The shipped part of a Rust file with its line numbers, without comments.
     pub(crate) fn shipped(&self) -> impl Iterator<Item = (usize, &str)> {
-        let text = if self.path.ends_with("/tests.rs") { "" } else { self.text.as_str() };
-        text.lines()
-            .take_while(|line| *line != "#[cfg(test)]")
+        self.text
+            .lines()
+            .take(self.shipped_lines())
             .enumerate()
             .map(|(index, line)| (index + 1, line.split("//").next().unwrap_or(line)))
             .filter(|(_, line)| !line.trim().is_empty())
