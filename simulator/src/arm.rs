@@ -124,31 +124,42 @@ async fn open_addresses(state: &State, incoming: &Incoming) -> Result<(), Respon
     Ok(())
 }
 
-fn dispatch(state: &State, data: &mut Data, incoming: &Incoming) -> Result<Reply, ArmError> {
-    let address = &incoming.address;
-    check::subscription(data, address)?;
-    let mut call = |data: &mut Data, count: usize, id: String, run: &mut Run<'_>| {
-        let body = match incoming.body.as_ref() {
+impl Incoming {
+    /// The call below what the first `count` pairs of the path name, or below a scope with 0.
+    ///
+    /// # Errors
+    /// When the body is not a JSON object.
+    fn call<'a>(
+        &'a self,
+        state: &'a State,
+        data: &'a mut Data,
+        count: usize,
+        id: String,
+    ) -> Result<Call<'a>, ArmError> {
+        let body = match self.body.as_ref() {
             [] => Value::Null,
             body => Value::Object(check::object(body)?),
         };
-        let rest = address.after(count).into_iter().map(str::to_owned).collect();
-        let mut call = Call {
+        Ok(Call {
             state,
             data,
-            caller: &incoming.caller,
-            method: incoming.method.as_str(),
-            address,
+            caller: &self.caller,
+            method: self.method.as_str(),
+            address: &self.address,
             id,
-            rest,
+            rest: self.address.after(count).into_iter().map(str::to_owned).collect(),
             body,
             now: state.now(),
-        };
-        run(&mut call)
-    };
+        })
+    }
+}
+
+fn dispatch(state: &State, data: &mut Data, incoming: &Incoming) -> Result<Reply, ArmError> {
+    let address = &incoming.address;
+    check::subscription(data, address)?;
     let Some(namespace) = address.provider.as_deref() else {
-        let scope = address.scope.clone();
-        return call(data, 0, scope, &mut |call| resources::scoped(call, &incoming.query));
+        let mut call = incoming.call(state, data, 0, address.scope.clone())?;
+        return resources::scoped(&mut call, &incoming.query);
     };
     if let Some(reply) = operation::poll(data, address) {
         return reply;
@@ -156,13 +167,11 @@ fn dispatch(state: &State, data: &mut Data, incoming: &Incoming) -> Result<Reply
     if let Some(service) = service(namespace, address) {
         check::api_version(&incoming.query, &address.type_of(address.pairs.len()), service.versions)?;
         let scope = if address.scope.is_empty() { "/".to_owned() } else { address.scope.clone() };
-        return call(data, 0, scope, &mut |call| (service.run)(call, &incoming.query));
+        let mut call = incoming.call(state, data, 0, scope)?;
+        return (service.run)(&mut call, &incoming.query);
     }
-    resource(state, data, incoming, &mut call)
+    resource(state, data, incoming)
 }
-
-/// What is run on a call.
-type Run<'a> = dyn FnMut(&mut Call<'_>) -> Result<Reply, ArmError> + 'a;
 
 /// A service of ARM that is no resource.
 struct Service {
@@ -209,12 +218,7 @@ fn service(namespace: &str, address: &Address) -> Option<Service> {
 }
 
 /// A resource, a collection of resources, or a call below a resource.
-fn resource(
-    state: &State,
-    data: &mut Data,
-    incoming: &Incoming,
-    call: &mut dyn FnMut(&mut Data, usize, String, &mut Run<'_>) -> Result<Reply, ArmError>,
-) -> Result<Reply, ArmError> {
+fn resource(state: &State, data: &mut Data, incoming: &Incoming) -> Result<Reply, ArmError> {
     let Incoming { method, address, query, body, caller } = incoming;
     let count = address.pairs.len();
     let request = |kind| engine::Request { state, caller, kind, address, query, now: state.now() };
@@ -242,7 +246,7 @@ fn resource(
         if let Some((kind, run)) = kind.and_then(|kind| kind.call.map(|run| (kind, run))) {
             check::api_version(query, kind.name, kind.versions)?;
             check::group(data, address)?;
-            return call(data, count, address.id_of(count), &mut |call| run(call));
+            return run(&mut incoming.call(state, data, count, address.id_of(count))?);
         }
     }
     let namespace = address.provider.as_deref().unwrap_or_default();

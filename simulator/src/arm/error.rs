@@ -4,7 +4,7 @@
 //! (<https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors>);
 //! App Service answers the same with capitals and without the wrapper.
 
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use serde_json::{Value, json};
 
@@ -18,22 +18,26 @@ pub(crate) enum Shape {
     Web,
 }
 
-/// A refusal.
+/// A refusal. Boxed: nearly every function here may give one, and few do.
+#[derive(Debug, Clone)]
+pub(crate) struct ArmError(Box<Parts>);
+
+/// What a refusal says.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ArmError {
-    pub(crate) status: StatusCode,
-    pub(crate) code: String,
-    pub(crate) message: String,
-    pub(crate) target: Option<String>,
-    pub(crate) details: Vec<ArmError>,
-    pub(crate) additional: Vec<Value>,
-    pub(crate) shape: Shape,
-    pub(crate) headers: Vec<(&'static str, String)>,
+struct Parts {
+    status: StatusCode,
+    code: String,
+    message: String,
+    target: Option<String>,
+    details: Vec<ArmError>,
+    additional: Vec<Value>,
+    shape: Shape,
 }
 
 impl ArmError {
     pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), message: message.into(), ..Self::default() }
+        let (code, message) = (code.to_owned(), message.into());
+        Self(Box::new(Parts { status, code, message, ..Parts::default() }))
     }
 
     pub(crate) fn bad(code: &str, message: impl Into<String>) -> Self {
@@ -53,41 +57,51 @@ impl ArmError {
     }
 
     pub(crate) fn target(mut self, target: &str) -> Self {
-        self.target = Some(target.to_owned());
+        self.0.target = Some(target.to_owned());
+        self
+    }
+
+    pub(crate) fn details(mut self, details: Vec<Self>) -> Self {
+        self.0.details = details;
+        self
+    }
+
+    pub(crate) fn additional(mut self, additional: Vec<Value>) -> Self {
+        self.0.additional = additional;
         self
     }
 
     pub(crate) fn web(mut self) -> Self {
-        self.shape = Shape::Web;
+        self.0.shape = Shape::Web;
         self
     }
 
     /// The inside of the error object, as long operations and nested details hold it.
     pub(crate) fn object(&self) -> Value {
-        let mut object = json!({"code": self.code, "message": self.message});
-        if let Some(target) = &self.target {
+        let mut object = json!({"code": self.0.code, "message": self.0.message});
+        if let Some(target) = &self.0.target {
             object["target"] = json!(target);
         }
-        if !self.details.is_empty() {
-            object["details"] = self.details.iter().map(Self::object).collect();
+        if !self.0.details.is_empty() {
+            object["details"] = self.0.details.iter().map(Self::object).collect();
         }
-        if !self.additional.is_empty() {
-            object["additionalInfo"] = json!(self.additional);
+        if !self.0.additional.is_empty() {
+            object["additionalInfo"] = json!(self.0.additional);
         }
         object
     }
 
     fn body(&self) -> Value {
-        match self.shape {
+        match self.0.shape {
             Shape::Arm => json!({"error": self.object()}),
             Shape::Web => json!({
-                "Code": self.code,
-                "Message": self.message,
-                "Target": self.target,
+                "Code": self.0.code,
+                "Message": self.0.message,
+                "Target": self.0.target,
                 "Details": [
-                    {"Message": self.message},
-                    {"Code": self.code},
-                    {"ErrorEntity": {"Code": self.code, "Message": self.message}},
+                    {"Message": self.0.message},
+                    {"Code": self.0.code},
+                    {"ErrorEntity": {"Code": self.0.code, "Message": self.0.message}},
                 ],
                 "Innererror": null,
             }),
@@ -97,12 +111,6 @@ impl ArmError {
 
 impl IntoResponse for ArmError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.body())).into_response();
-        for (name, value) in &self.headers {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                response.headers_mut().insert(HeaderName::from_static(name), value);
-            }
-        }
-        response
+        (self.0.status, Json(self.body())).into_response()
     }
 }

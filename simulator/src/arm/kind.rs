@@ -40,6 +40,11 @@ pub(crate) enum Speed {
     Located,
 }
 
+/// Answers a call below a resource.
+pub(crate) type Answering = fn(&mut Call<'_>) -> Result<Reply, ArmError>;
+/// What else happens when a resource is deleted.
+pub(crate) type Removing = fn(&mut Data, &Resource, OffsetDateTime) -> Result<(), ArmError>;
+
 /// A type of resources.
 pub(crate) struct Kind {
     /// Namespace and type.
@@ -65,9 +70,9 @@ pub(crate) struct Kind {
     /// Leaves out of a read what has to be asked for by the query.
     pub(crate) read: fn(&mut Value, &HashMap<String, String>),
     /// What else happens when one is deleted, before its body goes.
-    pub(crate) remove: fn(&mut Data, &Resource, OffsetDateTime) -> Result<(), ArmError>,
+    pub(crate) remove: Removing,
     /// Calls below a resource that are not resources themselves.
-    pub(crate) call: Option<fn(&mut Call<'_>) -> Result<Reply, ArmError>>,
+    pub(crate) call: Option<Answering>,
 }
 
 impl Kind {

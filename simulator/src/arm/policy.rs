@@ -106,8 +106,7 @@ pub(crate) fn enforce(data: &Data, resource_type: &str, id: &str, body: &Value) 
         "Resource '{name}' was disallowed by policy. Policy identifiers: '{}'.",
         Value::Array(identifiers)
     );
-    let mut error = ArmError::forbidden("RequestDisallowedByPolicy", message).target(name);
-    error.additional = denying
+    let additional = denying
         .iter()
         .map(|policy| {
             json!({
@@ -131,7 +130,7 @@ pub(crate) fn enforce(data: &Data, resource_type: &str, id: &str, body: &Value) 
             })
         })
         .collect();
-    Err(error)
+    Err(ArmError::forbidden("RequestDisallowedByPolicy", message).target(name).additional(additional))
 }
 
 /// `checkPolicyRestrictions` on a subscription or a group: what would happen to this body.

@@ -46,9 +46,7 @@ fn write(write: &mut Write<'_>) -> Result<(), ArmError> {
     destinations(write, &mut problems)?;
     flows(write, &mut problems);
     if !problems.is_empty() {
-        let mut error = ArmError::bad("InvalidPayload", "Data collection rule is invalid");
-        error.details = problems;
-        return Err(error);
+        return Err(ArmError::bad("InvalidPayload", "Data collection rule is invalid").details(problems));
     }
     let direct = write.text("/kind") == "Direct";
     let before = write.existing.is_some();

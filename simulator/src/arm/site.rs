@@ -77,15 +77,17 @@ const REFUSED_CONFIG: &[&str] =
 /// (<https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan#instance-sizes>).
 const MEMORY_MB: &[i64] = &[512, 2048, 4096];
 /// What a site holds of `siteConfig` in its own reads; the whole is in `config/web`.
-const SHOWN_CONFIG: &[(&str, fn() -> Value)] = &[
-    ("numberOfWorkers", || json!(1)),
-    ("linuxFxVersion", || json!("")),
-    ("acrUseManagedIdentityCreds", || json!(false)),
-    ("alwaysOn", || json!(false)),
-    ("http20Enabled", || json!(false)),
-    ("functionAppScaleLimit", || json!(0)),
-    ("minimumElasticInstanceCount", || json!(0)),
-];
+fn shown_config() -> Value {
+    json!({
+        "numberOfWorkers": 1,
+        "linuxFxVersion": "",
+        "acrUseManagedIdentityCreds": false,
+        "alwaysOn": false,
+        "http20Enabled": false,
+        "functionAppScaleLimit": 0,
+        "minimumElasticInstanceCount": 0,
+    })
+}
 
 /// Whether a site's name is legal
 /// (<https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules>).
@@ -272,14 +274,13 @@ fn keep_config(write: &mut Write<'_>, config: Value, flex: bool) -> Result<(), A
     for (name, value) in config.into_iter().filter(|(_, value)| !value.is_null()) {
         write.hidden["web"][name] = value;
     }
-    let shown: Map<String, Value> = SHOWN_CONFIG
-        .iter()
-        .map(|(name, default)| {
-            let kept = write.hidden["web"].get(*name).cloned();
-            ((*name).to_owned(), kept.unwrap_or_else(default))
-        })
-        .collect();
-    write.set("siteConfig", Value::Object(shown));
+    let mut shown = shown_config();
+    for (name, value) in shown.as_object_mut().into_iter().flatten() {
+        if let Some(kept) = write.hidden["web"].get(name) {
+            *value = kept.clone();
+        }
+    }
+    write.set("siteConfig", shown);
     Ok(())
 }
 

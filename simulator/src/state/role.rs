@@ -235,7 +235,9 @@ impl State {
 /// The built-in roles that matter here, by lower-case id.
 pub(crate) fn built_in() -> BTreeMap<String, RoleDefinition> {
     const ROLES: &str = "Microsoft.Authorization/roleAssignments/*";
-    let table: &[(Role, &[&str], &[&str], &[&str])] = &[
+    // Actions, what is taken from them, and data actions.
+    type Row = (Role, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
+    let table: &[Row] = &[
         (OWNER, &["*"], &[], &[]),
         (
             CONTRIBUTOR,
