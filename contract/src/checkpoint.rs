@@ -44,6 +44,9 @@ pub struct Checkpoint {
     /// Delivered events of each day that Mimecast still gives out, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub days: Vec<DayCount>,
+    /// Past ranges that wait to be read again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reread: Vec<TimeRange>,
     /// Where collecting began: the start of the first window of all.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub collected_from: Option<OffsetDateTime>,
@@ -122,22 +125,21 @@ pub struct DayCount {
     /// collected: each may be one of the day's.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unplaced: u32,
-    /// How far its completeness has been checked.
+    /// Whether its completeness has been checked.
     #[serde(default)]
-    pub check: DayCheck,
+    pub checked: bool,
 }
 
-/// How far the completeness of a day has been checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DayCheck {
-    /// Not yet.
-    #[default]
-    Due,
-    /// It was incomplete, and what was missing is being read again.
-    Reread,
-    /// Done.
-    Done,
+/// A past stretch of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeRange {
+    /// Its start, inclusive.
+    #[serde(with = "time::serde::rfc3339")]
+    pub from: OffsetDateTime,
+    /// Its end.
+    #[serde(with = "time::serde::rfc3339")]
+    pub to: OffsetDateTime,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -293,7 +295,7 @@ mod tests {
     use proptest::prelude::*;
     use time::macros::{date, datetime};
 
-    use super::{Checkpoint, DayCheck, DayCount, InFlight, OpenWindow, Purpose, RememberedIds};
+    use super::{Checkpoint, DayCount, InFlight, OpenWindow, Purpose, RememberedIds, TimeRange};
 
     fn closed_until(content: &str) -> Option<time::OffsetDateTime> {
         let read = Checkpoint::read(content.as_bytes()).expect(content);
@@ -362,11 +364,10 @@ mod tests {
             }),
             in_flight: vec![InFlight { batch: "b".to_owned(), events: 7 }],
             remembered: vec![RememberedIds { minute: 29_400_000, ids: vec![1, u64::MAX] }],
-            days: vec![DayCount {
-                day: date!(2026 - 11 - 24),
-                hours: [3; 24],
-                unplaced: 1,
-                check: DayCheck::Reread,
+            days: vec![DayCount { day: date!(2026 - 11 - 24), hours: [3; 24], unplaced: 1, checked: true }],
+            reread: vec![TimeRange {
+                from: datetime!(2026-11-24 10:00 UTC),
+                to: datetime!(2026-11-24 11:00 UTC),
             }],
             collected_from: Some(datetime!(2026-11-20 10:00 UTC)),
             slice_secs: Some(3_600),

@@ -186,6 +186,12 @@ fn accept(
     if content.len() > CALL_BYTES {
         return Err(too_large(format!("more than {CALL_BYTES}")));
     }
+    if data.rows.body_limit().is_some_and(|limit| content.len() > limit) {
+        return Err(too_large(content.len().to_string()));
+    }
+    if data.rows.refuses(content) {
+        return Err(invalid("The body holds a record that cannot be read.".to_owned()));
+    }
     let not_json = |error: serde_json::Error| {
         invalid(format!("The body must be a JSON array of objects in UTF-8: {error}."))
     };

@@ -29,6 +29,7 @@ pub mod entra;
 pub mod fault;
 pub mod functions;
 pub mod ingestion;
+pub mod installed;
 pub mod journal;
 pub mod mimecast;
 pub mod openapi;

@@ -46,6 +46,8 @@ pub struct Tally {
 struct Tables {
     keep: Keep,
     latency: Duration,
+    body_limit: Option<usize>,
+    refused_text: String,
     /// By lower-case workspace id and table name.
     stored: BTreeMap<(String, String), Vec<Stored>>,
     tallies: BTreeMap<String, Tally>,
@@ -81,6 +83,28 @@ impl Rows {
     /// (<https://learn.microsoft.com/azure/azure-monitor/logs/data-ingestion-time>).
     pub fn set_latency(&self, latency: Duration) {
         self.lock().latency = latency;
+    }
+
+    /// Makes the ingestion refuse bodies of more than so many bytes before compression: a stricter
+    /// limit than Azure's own.
+    pub fn set_body_limit(&self, bytes: usize) {
+        self.lock().body_limit = Some(bytes);
+    }
+
+    pub(crate) fn body_limit(&self) -> Option<usize> {
+        self.lock().body_limit
+    }
+
+    /// Makes the ingestion answer 400 to bodies that hold this text, as it does to a record that its
+    /// parser cannot read; an empty text refuses none.
+    pub fn refuse_bodies_with(&self, text: &str) {
+        text.clone_into(&mut self.lock().refused_text);
+    }
+
+    pub(crate) fn refuses(&self, body: &[u8]) -> bool {
+        let tables = self.lock();
+        let text = tables.refused_text.as_bytes();
+        !text.is_empty() && body.windows(text.len()).any(|window| window == text)
     }
 
     /// All rows of a table in whatever workspace, in the order of acceptance, whether a query would

@@ -147,13 +147,17 @@ impl DeadLetters {
         Self::Folder(folder.join(FOLDER))
     }
 
-    /// Keeps letters, and comes back when they are safe.
+    /// Keeps letters in a file, and comes back with its name when they are safe. No letters, no file.
     ///
     /// # Errors
-    /// When they are not.
-    pub async fn keep(&self, letters: &[DeadLetter], now: OffsetDateTime) -> Result<(), DeadLetterError> {
+    /// When they are not safe.
+    pub async fn keep(
+        &self,
+        letters: &[DeadLetter],
+        now: OffsetDateTime,
+    ) -> Result<Option<String>, DeadLetterError> {
         if letters.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let mut content = Vec::new();
         let name = |source| DeadLetterError::Content { name: String::new(), source };
@@ -163,14 +167,15 @@ impl DeadLetters {
         }
         let name = file_name(letters, &content, now);
         match self {
-            Self::Blobs(blobs) => blobs.write(&name, content).await,
+            Self::Blobs(blobs) => blobs.write(&name, content).await?,
             Self::Folder(folder) => {
                 let path = folder.join(&name);
                 std::fs::create_dir_all(folder)
                     .and_then(|()| std::fs::write(&path, content))
-                    .map_err(|source| DeadLetterError::Folder { path, source })
+                    .map_err(|source| DeadLetterError::Folder { path, source })?;
             }
         }
+        Ok(Some(name))
     }
 
     /// Names of the files, oldest first.

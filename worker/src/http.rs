@@ -10,17 +10,21 @@ const CONNECT_SECS: u64 = 20;
 /// at about a minute.
 const SILENCE_SECS: u64 = 60;
 
-/// Makes the client: TLS by rustls with the machine's certificates (or those of `SSL_CERT_FILE`),
-/// gzip, and no redirects, because a redirect could carry credentials to another host.
+/// Makes the client with the machine's certificates, or those of `SSL_CERT_FILE`.
 ///
 /// # Errors
-/// When the machine's certificates cannot be read.
+/// When the certificates cannot be read.
 pub fn client() -> Result<Client, Error> {
+    builder().build()
+}
+
+/// How the client is made: gzip, and no redirects, because a redirect could carry credentials to
+/// another host.
+pub fn builder() -> reqwest::ClientBuilder {
     Client::builder()
         .user_agent(concat!("mimecast-sentinel-worker/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(CONNECT_SECS))
         .read_timeout(Duration::from_secs(SILENCE_SECS))
         .gzip(true)
-        .build()
 }

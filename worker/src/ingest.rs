@@ -29,8 +29,19 @@ const RETRIES: RetryPolicy =
 /// its size: users report that Azure hangs up instead of answering 413.
 const CUT_FOR_SIZE_BYTES: usize = 500_000;
 
-/// So many records refused one by one with nothing accepted are not the records' fault.
-const REFUSALS_WITHOUT_WITNESS: usize = 20;
+/// So many records of a run may be set aside before Azure has accepted one in it. More are not the
+/// records' fault, and on an installation that never delivered anything no refusal is.
+const REFUSALS_WITHOUT_WITNESS: usize = 3;
+
+/// What this run has seen of Azure's judgement: a refusal says something against a record only where
+/// others are accepted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Witness {
+    /// Azure has accepted a record in this run.
+    pub accepted: bool,
+    /// Records that were refused before that.
+    pub refused: usize,
+}
 
 /// Where rows go.
 #[derive(Debug)]
@@ -71,15 +82,14 @@ struct Body {
 }
 
 impl Delivery {
-    /// Delivers a batch to a stream. `witness` says whether Azure has accepted a record in this run:
-    /// before the first, a record that is refused proves nothing against the record.
+    /// Delivers a batch to a stream.
     pub async fn deliver(
         &self,
         world: &World,
         stream: &str,
         batch: &Batch,
         standing: Standing,
-        witness: &mut bool,
+        witness: &mut Witness,
         deadline: Deadline,
     ) -> Outcome {
         let client = match self {
@@ -90,7 +100,7 @@ impl Delivery {
         let sent = send(client, world, stream, &whole, standing, deadline).await;
         match sent {
             Ok(()) => {
-                *witness = true;
+                witness.accepted = true;
                 let everything = 0..batch.len();
                 Outcome { accepted: vec![everything], ..Outcome::default() }
             }
@@ -181,7 +191,7 @@ impl Division<'_> {
     /// Halves what is refused until it is accepted or stands alone. A stack, no recursion: it ends
     /// after at most twice as many calls as there are rows.
     // BR-006, BR-046, BR-069
-    async fn divide(&self, batch: &Batch, first: Exhausted<IngestError>, witness: &mut bool) -> Outcome {
+    async fn divide(&self, batch: &Batch, first: Exhausted<IngestError>, witness: &mut Witness) -> Outcome {
         let mut outcome = Outcome::default();
         let rows = match batch.rows() {
             Ok(rows) => rows,
@@ -193,7 +203,7 @@ impl Division<'_> {
         loop {
             match refusal.take() {
                 None => {
-                    *witness = true;
+                    witness.accepted = true;
                     outcome.accepted.push(part);
                 }
                 Some(error) => match error.cause.fault_of_content() {
@@ -212,25 +222,33 @@ impl Division<'_> {
                     }
                 },
             }
-            if !*witness && outcome.refused.len() >= REFUSALS_WITHOUT_WITNESS {
+            if !witness.accepted && outcome.refused.len() > self.tolerated(witness) {
                 break;
             }
             let Some(next) = parts.pop() else { break };
             part = next;
             refusal = self.send(&rows, part.clone()).await.err();
         }
-        self.judge(outcome, *witness).await
+        self.judge(outcome, witness).await
     }
 
-    /// Refused records are set aside only where the same stream takes others: an empty array proves
-    /// that much when no record has.
-    async fn judge(&self, mut outcome: Outcome, witness: bool) -> Outcome {
-        if witness {
+    /// How many records more may be refused before one is accepted.
+    fn tolerated(&self, witness: &Witness) -> usize {
+        match self.standing {
+            Standing::Settling => 0,
+            Standing::Settled => REFUSALS_WITHOUT_WITNESS.saturating_sub(witness.refused),
+        }
+    }
+
+    /// Refused records are set aside only where the same stream takes others. Where no record has
+    /// proved that in this run, few are tolerated, and an empty array must be taken.
+    async fn judge(&self, mut outcome: Outcome, witness: &mut Witness) -> Outcome {
+        if witness.accepted {
             return outcome;
         }
         let refused = std::mem::take(&mut outcome.refused);
         let Some(last) = refused.last().filter(|_| outcome.error.is_none()) else { return outcome };
-        let error = if refused.len() >= REFUSALS_WITHOUT_WITNESS {
+        let error = if refused.len() > self.tolerated(witness) {
             let cause =
                 IngestError::EverythingRefused { refused: refused.len(), answer: last.answer.clone() };
             Some(Exhausted { attempts: 1, cause, ended: crate::retry::Ended::Permanent })
@@ -238,7 +256,10 @@ impl Division<'_> {
             self.send_body(crate::batch::compress_array([]), 2).await.err()
         };
         match error {
-            None => Outcome { refused, ..outcome },
+            None => {
+                witness.refused += refused.len();
+                Outcome { refused, ..outcome }
+            }
             error => Outcome { error, ..outcome },
         }
     }

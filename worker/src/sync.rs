@@ -10,9 +10,11 @@
 //! one batch. What is held at once is a page's chunk, the batch that fills, one that waits and one that
 //! is on its way, whatever the backlog.
 
+mod again;
 mod deliver;
 mod open;
 mod read;
+mod replay;
 
 use std::time::Duration;
 
@@ -28,13 +30,14 @@ use crate::dead_letter::DeadLetters;
 use crate::ingest::{Delivery, Standing};
 use crate::poll::window::{self, Choice, Chosen, WindowState};
 use crate::poll::{Mimecast, PageToken, Pages, PollError, Window};
-use crate::report::{Failure, Level, Log, Report, RunResult, Stage, Trigger, chain};
+use crate::report::{Failure, Level, Log, Report, RunResult, Stage, chain};
 use crate::settings::Settings;
 use crate::transform::Transformer;
 use crate::world::{Deadline, World};
 use deliver::{DeliverError, Progress};
 pub use open::{OpenError, Reporter};
 use read::{Bounds, ReadEnd, Reader, Resume};
+use replay::ReplayError;
 
 /// Reading ends with the budget; what was read may take this long to deliver after it.
 const DELIVERY_GRACE: Duration = Duration::from_secs(5 * 60);
@@ -63,6 +66,8 @@ enum RunError {
     Poll(#[from] PollError),
     #[error(transparent)]
     Deliver(#[from] DeliverError),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
 }
 
 impl RunError {
@@ -71,6 +76,7 @@ impl RunError {
             Self::Checkpoint(error) => Failure::new(Stage::Checkpoint, error.code(), error),
             Self::Poll(error) => Failure::new(Stage::Poll, error.kind.code(), error),
             Self::Deliver(error) => error.failure(),
+            Self::Replay(error) => error.failure(),
         }
     }
 }
@@ -83,14 +89,10 @@ enum WindowEnd {
 }
 
 impl Account {
-    /// Does what is asked, and reports it.
+    /// Does what is asked: one run from beginning to end, its health row included. Never fails: the
+    /// report says how it went.
     pub async fn work(&self, work: Work) -> Report {
-        self.run(work.trigger()).await
-    }
-
-    /// One run from beginning to end, its health row included. Never fails: the report says how it
-    /// went.
-    pub async fn run(&self, trigger: Trigger) -> Report {
+        let trigger = work.trigger();
         let mut report = Report::begin(&self.world, trigger);
         self.log.event(Level::Info, "run_started", json!({ "run": report.run_id, "trigger": trigger }));
         let mut standing = Standing::Settled;
@@ -99,7 +101,7 @@ impl Account {
                 let lost = held.lost();
                 let ended = tokio::select! {
                     biased;
-                    ended = self.collect(&mut held, &mut report, &mut standing) => ended,
+                    ended = self.collect(work, &mut held, &mut report, &mut standing) => ended,
                     // Whatever was about to be written is not.
                     () = lost => Err(CheckpointError::Lost.into()),
                 };
@@ -140,23 +142,59 @@ impl Account {
 
     async fn collect(
         &self,
+        work: Work,
         held: &mut Held,
         report: &mut Report,
         standing: &mut Standing,
     ) -> Result<(), RunError> {
-        let now = self.world.now();
         let deadline = Deadline::after(&self.world, self.settings.limits.budget);
+        if work == Work::Replay {
+            return self.replay(deadline, report).await;
+        }
         let checkpoint = held.read().await?;
         report.watermark = checkpoint.closed_until;
         self.note_in_flight(&checkpoint, report);
         let mut progress = Progress::new(self, held, checkpoint);
         let mut transformer = self.transformer();
-        let collected = self.windows(&mut progress, &mut transformer, now, deadline, report).await;
+        let collected = self.catch_up(work, &mut progress, &mut transformer, deadline, report).await;
         report.unknown_shapes = transformer.counts().to_json();
         if progress.checkpoint.delivered_at.is_none() {
             *standing = Standing::Settling;
         }
-        collected
+        if matches!(collected, Ok(WindowEnd::BudgetUsed)) {
+            report.result = RunResult::Partial;
+            report.notes.push("the run's budget is used up; the next run goes on".to_owned());
+        }
+        collected.map(|_| ())
+    }
+
+    /// First what is due, then the past: what is new matters most.
+    async fn catch_up(
+        &self,
+        work: Work,
+        progress: &mut Progress<'_>,
+        transformer: &mut Transformer,
+        deadline: Deadline,
+        report: &mut Report,
+    ) -> Result<WindowEnd, RunError> {
+        let now = self.world.now();
+        // A past range that is being read is finished first: there is one open window.
+        if progress.checkpoint.open.as_ref().is_some_and(|open| open.purpose == Purpose::Reread)
+            && self.reread(progress, transformer, deadline, report).await? == WindowEnd::BudgetUsed
+        {
+            return Ok(WindowEnd::BudgetUsed);
+        }
+        if self.windows(progress, transformer, now, deadline, report).await? == WindowEnd::BudgetUsed {
+            if let Work::Backfill(backfill) = work {
+                self.ask_again(progress, backfill, deadline, report).await?;
+            }
+            return Ok(WindowEnd::BudgetUsed);
+        }
+        self.check_days(progress, now, deadline, report).await?;
+        if let Work::Backfill(backfill) = work {
+            self.ask_again(progress, backfill, deadline, report).await?;
+        }
+        self.reread(progress, transformer, deadline, report).await
     }
 
     /// Reads window after window until everything that had settled when the run began is closed.
@@ -167,11 +205,11 @@ impl Account {
         now: OffsetDateTime,
         deadline: Deadline,
         report: &mut Report,
-    ) -> Result<(), RunError> {
+    ) -> Result<WindowEnd, RunError> {
         loop {
             let chosen = match window::choose(now, &state(&progress.checkpoint), &self.window_settings()) {
                 Choice::Read(chosen) => chosen,
-                Choice::CaughtUp => return Ok(()),
+                Choice::CaughtUp => return Ok(WindowEnd::Closed),
                 Choice::ClockBehind { by } => {
                     report.result = RunResult::Partial;
                     let by = crate::settings::duration::text(by);
@@ -179,7 +217,7 @@ impl Account {
                         "the checkpoint is {by} ahead of this machine's clock, which is or was wrong; \
                          nothing is read until the clock has passed it"
                     ));
-                    return Ok(());
+                    return Ok(WindowEnd::Closed);
                 }
             };
             if let Some(gap) = chosen.gap {
@@ -197,7 +235,7 @@ impl Account {
             {
                 report.result = RunResult::Partial;
                 report.notes.push("the run's budget is used up; the next run goes on".to_owned());
-                return Ok(());
+                return Ok(WindowEnd::Closed);
             }
         }
     }
@@ -212,10 +250,11 @@ impl Account {
         report: &mut Report,
     ) -> Result<WindowEnd, RunError> {
         loop {
+            let before = report.read;
             match self.pages(progress, transformer, &chosen, deadline, report).await? {
                 ReadEnd::TooMuch(narrower) => chosen.window = narrower,
                 ReadEnd::Finished => {
-                    self.close(progress, &chosen, report).await?;
+                    self.close(progress, &chosen, report.read - before, report).await?;
                     return Ok(WindowEnd::Closed);
                 }
                 ReadEnd::BudgetUsed | ReadEnd::Abandoned => {
@@ -237,6 +276,8 @@ impl Account {
     ) -> Result<ReadEnd, RunError> {
         let collect = &self.settings.collect;
         let resume = self.open_window(progress, chosen, report);
+        let advancing =
+            progress.checkpoint.open.as_ref().is_some_and(|open| open.purpose == Purpose::Advance);
         let mut pages = Pages::new(
             &self.mimecast,
             chosen.window,
@@ -248,7 +289,7 @@ impl Account {
         let bounds = Bounds {
             deadline,
             events: self.settings.limits.events.saturating_sub(report.read),
-            narrow: (!chosen.resumed).then_some(*chosen),
+            narrow: Some(*chosen).filter(|_| !chosen.resumed && advancing),
         };
         let (sender, mut receiver) = mpsc::channel(1);
         let mut reader = Reader::new(&self.world, transformer, progress.remembered.seen(), resume, sender);
@@ -294,8 +335,7 @@ impl Account {
         report.window_start.get_or_insert(start);
         report.window_end = Some(end);
         let needed = end - self.settings.collect.overlap;
-        let unchecked =
-            progress.checkpoint.days.iter().find(|day| day.check != contract::checkpoint::DayCheck::Done);
+        let unchecked = progress.checkpoint.days.iter().find(|day| !day.checked);
         let wanted = unchecked.map_or(needed, |day| day.day.midnight().assume_utc());
         progress.remembered.set_horizon(needed, wanted);
         progress.checkpoint.collected_from.get_or_insert(start);
@@ -309,21 +349,44 @@ impl Account {
         }
     }
 
-    /// Everything of the window is safe: the watermark moves.
+    /// Everything of the window is safe: the watermark moves, or the past range grows shorter. `read`
+    /// events were read in this run's part of it.
     async fn close(
         &self,
         progress: &mut Progress<'_>,
         chosen: &Chosen,
+        read: u64,
         report: &mut Report,
     ) -> Result<(), RunError> {
-        let closed = chosen.window.end;
-        progress.checkpoint.closed_until = Some(closed);
-        progress.checkpoint.open = None;
+        let Window { start, end } = chosen.window;
+        let open = progress.checkpoint.open.take();
+        match open.map(|open| open.purpose).unwrap_or_default() {
+            Purpose::Advance => {
+                progress.checkpoint.closed_until = Some(end);
+                report.watermark = Some(end);
+                if !chosen.resumed && chosen.more {
+                    let slice = Duration::try_from(end - chosen.new_from).unwrap_or_default();
+                    let learned = window::learned_slice(slice, read);
+                    progress.checkpoint.slice_secs = Some(learned.as_secs().max(1));
+                }
+            }
+            Purpose::Reread => {
+                let whole_hour = start.unix_timestamp() % 3_600 == 0 && end - start == time::Duration::HOUR;
+                if whole_hour && !chosen.resumed {
+                    let hour = usize::from(start.hour());
+                    if let Some(count) = progress.day(start).hours.get_mut(hour) {
+                        *count = u32::try_from(read).unwrap_or(u32::MAX);
+                    }
+                }
+                if let Some(range) = progress.checkpoint.reread.first_mut() {
+                    range.from = range.from.max(end);
+                }
+                progress.checkpoint.reread.retain(|range| range.from < range.to);
+            }
+        }
         progress.checkpoint.in_flight.clear();
         progress.remembered.close();
-        progress.save().await?;
-        report.watermark = Some(closed);
-        Ok(())
+        Ok(progress.save().await?)
     }
 
     /// After a crash: these batches may have been taken by Azure, and are sent again.

@@ -15,7 +15,7 @@ use crate::batch::{Batch, Mark};
 use crate::checkpoint::remembered::Remembered;
 use crate::checkpoint::{CheckpointError, Held};
 use crate::dead_letter::{DeadLetter, DeadLetterError, Reason};
-use crate::ingest::{IngestError, Outcome, Standing};
+use crate::ingest::{IngestError, Outcome, Standing, Witness};
 use crate::report::{Failure, Level, Report, Stage};
 use crate::retry::Exhausted;
 use crate::world::{Deadline, World};
@@ -54,8 +54,8 @@ pub(super) struct Progress<'a> {
     pub(super) held: &'a mut Held,
     pub(super) checkpoint: Checkpoint,
     pub(super) remembered: Remembered,
-    /// Whether Azure has accepted a record in this run.
-    pub(super) witness: bool,
+    /// What this run has seen of Azure's judgement.
+    witness: Witness,
     /// What was accepted is not in the stored checkpoint yet.
     unsaved: bool,
 }
@@ -63,7 +63,7 @@ pub(super) struct Progress<'a> {
 impl<'a> Progress<'a> {
     pub(super) fn new(account: &'a Account, held: &'a mut Held, mut checkpoint: Checkpoint) -> Self {
         let remembered = Remembered::from_checkpoint(std::mem::take(&mut checkpoint.remembered));
-        Self { account, held, checkpoint, remembered, witness: false, unsaved: false }
+        Self { account, held, checkpoint, remembered, witness: Witness::default(), unsaved: false }
     }
 
     fn world(&self) -> &'a World {
@@ -207,6 +207,14 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// Events of an hour that were delivered, as far as its day is still kept.
+    pub(super) fn delivered_in_hour(&self, at: OffsetDateTime) -> u64 {
+        let days = &self.checkpoint.days;
+        let day = days.binary_search_by_key(&at.date(), |count| count.day).ok();
+        let hour = day.and_then(|day| days.get(day)?.hours.get(usize::from(at.hour())));
+        hour.map_or(0, |&hour| u64::from(hour))
+    }
+
     /// The counts of a time's day.
     pub(super) fn day(&mut self, at: OffsetDateTime) -> &mut DayCount {
         let day = at.date();
@@ -214,7 +222,7 @@ impl<'a> Progress<'a> {
         let index = match days.binary_search_by_key(&day, |count| count.day) {
             Ok(index) => index,
             Err(index) => {
-                let count = DayCount { day, hours: [0; 24], unplaced: 0, check: Default::default() };
+                let count = DayCount { day, hours: [0; 24], unplaced: 0, checked: false };
                 days.insert(index, count);
                 if days.len() > DAYS_KEPT {
                     days.remove(0);

@@ -37,7 +37,19 @@ impl Account {
     /// # Errors
     /// [`OpenError`] when one cannot be made.
     pub fn open(settings: Settings, world: &World, log: &Log) -> Result<Self, OpenError> {
-        let http = http::client()?;
+        Self::open_with(settings, world, log, http::client()?)
+    }
+
+    /// The same over this HTTP client.
+    ///
+    /// # Errors
+    /// [`OpenError`] when a client cannot be made.
+    pub fn open_with(
+        settings: Settings,
+        world: &World,
+        log: &Log,
+        http: http::Client,
+    ) -> Result<Self, OpenError> {
         let delivery = delivery(&settings.reporting, &http, world)?;
         let (place, dead_letters) = match &settings.reporting.destination {
             Destination::Folder(folder) => {

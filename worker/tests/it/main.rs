@@ -2,4 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation is a failed test")]
 
 mod poll;
+mod reject;
 mod rows;
+mod stage;
+mod sync;
