@@ -4,12 +4,14 @@
 //! * [`demo`]: the whole path on this machine, with the real programs.
 //! * [`reference`]: the reference pages that come from the code.
 //! * [`test`]: the whole gate.
+//! * [`torture`]: the real worker, killed at random instants.
 
 mod content;
 mod demo;
 mod reference;
 mod screen;
 mod test;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -34,6 +36,8 @@ enum Chore {
     Reference,
     /// Run the whole gate: tools, format, audit, lints, documentation, tests
     Test(test::Arguments),
+    /// Kill the real worker at random instants and count what was lost and what came twice
+    Torture(torture::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Reference => reference::write(),
         Chore::Test(arguments) => test::run(&arguments),
+        Chore::Torture(arguments) => torture::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,10 @@
 //! The worker's stages from outside, against the simulator where they call out.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation is a failed test")]
 
+mod again;
 mod poll;
 mod reject;
+mod restart;
 mod rows;
 mod stage;
 mod sync;
