@@ -334,12 +334,18 @@ impl Account {
         let Window { start, end } = chosen.window;
         report.window_start.get_or_insert(start);
         report.window_end = Some(end);
-        let needed = end - self.settings.collect.overlap;
+        let purpose = progress.checkpoint.open.as_ref().map(|open| open.purpose).unwrap_or_default();
+        // While the past is read again, what the next window needs stays.
+        let closes_at = match purpose {
+            Purpose::Advance => end,
+            Purpose::Reread => progress.checkpoint.closed_until.unwrap_or(end),
+        };
+        let needed = closes_at - self.settings.collect.overlap;
         let unchecked = progress.checkpoint.days.iter().find(|day| !day.checked);
         let wanted = unchecked.map_or(needed, |day| day.day.midnight().assume_utc());
         progress.remembered.set_horizon(needed, wanted);
         progress.checkpoint.collected_from.get_or_insert(start);
-        match progress.checkpoint.open.as_ref().filter(|_| chosen.resumed) {
+        match progress.checkpoint.open.as_ref().filter(|_| chosen.resumed || purpose == Purpose::Reread) {
             Some(open) => Resume { token: open.next_page.clone().map(PageToken::from), pages: open.pages },
             None => {
                 let open = OpenWindow { start, end, purpose: Purpose::Advance, next_page: None, pages: 0 };
@@ -362,8 +368,10 @@ impl Account {
         let open = progress.checkpoint.open.take();
         match open.map(|open| open.purpose).unwrap_or_default() {
             Purpose::Advance => {
-                progress.checkpoint.closed_until = Some(end);
-                report.watermark = Some(end);
+                // Never back, whatever the clock did.
+                let closed = progress.checkpoint.closed_until.map_or(end, |closed| closed.max(end));
+                progress.checkpoint.closed_until = Some(closed);
+                report.watermark = Some(closed);
                 if !chosen.resumed && chosen.more {
                     let slice = Duration::try_from(end - chosen.new_from).unwrap_or_default();
                     let learned = window::learned_slice(slice, read);

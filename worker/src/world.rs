@@ -66,6 +66,11 @@ impl World {
         }
     }
 
+    /// The same world with randomness from another seed: what tells one process from another.
+    pub fn seeded(self, seed: u64) -> Self {
+        Self { random: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))), ..self }
+    }
+
     /// The same world with some variables more, as command-line flags set them.
     pub fn with_environment(mut self, more: impl IntoIterator<Item = (String, String)>) -> Self {
         Arc::make_mut(&mut self.environment).extend(more);

@@ -89,7 +89,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// Builds the worker and gives its path.
 fn build() -> anyhow::Result<PathBuf> {
     // The packages that this program was built with, so that nothing is compiled twice.
-    let built = workspace::cargo(&["build", "--package", "xtask", "--package", "installer", "--package", "worker", "--bins"]).status()?;
+    let built = workspace::cargo(&[
+        "build",
+        "--package",
+        "xtask",
+        "--package",
+        "installer",
+        "--package",
+        "worker",
+        "--bins",
+    ])
+    .status()?;
     ensure!(built.success(), "the worker could not be built");
     let path = workspace::root().join("target/debug/mimecast-sentinel-worker");
     ensure!(path.exists(), "cargo built no {}", path.display());

@@ -94,6 +94,7 @@ async fn a_batch_in_doubt_is_named() {
         "checkpoint.txt",
         content
     ));
+    stage.clock.advance(std::time::Duration::from_secs(120));
     let report = stage.run().await;
     assert_eq!(report.result, RunResult::Ok);
     assert!(report.message().contains("7 events"), "{}", report.message());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -89,6 +90,7 @@ pub(crate) struct Stage {
     pub(crate) clock: Arc<StageClock>,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) lines: Lines,
+    workers: AtomicU64,
 }
 
 impl Stage {
@@ -98,7 +100,7 @@ impl Stage {
         let environment = simulator.installed();
         let passed = tokio::sync::watch::Sender::new(Duration::ZERO);
         let clock = Arc::new(StageClock { simulated: simulator.clock().clone(), passed });
-        Self { simulator, clock, environment, lines: Lines::default() }
+        Self { simulator, clock, environment, lines: Lines::default(), workers: AtomicU64::new(1) }
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &str) {
@@ -107,7 +109,8 @@ impl Stage {
 
     /// A worker process, as far as it can be one in this process.
     pub(crate) fn worker(&self) -> Account {
-        let world = World::of(self.clock.clone(), self.environment.clone());
+        let seed = self.workers.fetch_add(1, Ordering::SeqCst);
+        let world = World::of(self.clock.clone(), self.environment.clone()).seeded(seed);
         let log = Log::new(&world, self.lines.clone());
         let settings = Settings::read(&world, None).expect("complete settings");
         Account::open_with(settings, &world, &log, self.http()).expect("clients")
