@@ -341,8 +341,11 @@ impl Account {
             Purpose::Reread => progress.checkpoint.closed_until.unwrap_or(end),
         };
         let needed = closes_at - self.settings.collect.overlap;
-        let unchecked = progress.checkpoint.days.iter().find(|day| !day.checked);
-        let wanted = unchecked.map_or(needed, |day| day.day.midnight().assume_utc());
+        let wanted = match purpose {
+            Purpose::Advance => self.unchecked_from(&progress.checkpoint).unwrap_or(needed),
+            // The next slice begins in the second in which this one ends.
+            Purpose::Reread => start,
+        };
         progress.remembered.set_horizon(needed, wanted);
         progress.checkpoint.collected_from.get_or_insert(start);
         match progress.checkpoint.open.as_ref().filter(|_| chosen.resumed || purpose == Purpose::Reread) {
@@ -353,6 +356,13 @@ impl Account {
                 Resume::default()
             }
         }
+    }
+
+    /// The start of the first day whose completeness will be checked and has not been yet.
+    fn unchecked_from(&self, checkpoint: &Checkpoint) -> Option<OffsetDateTime> {
+        let from = checkpoint.collected_from?;
+        let day = checkpoint.days.iter().find(|day| !day.checked && day.day >= from.date())?;
+        Some(day.day.midnight().assume_utc())
     }
 
     /// Everything of the window is safe: the watermark moves, or the past range grows shorter. `read`
