@@ -1,8 +1,8 @@
 //! A custom handler that does as it is told, for the tests of the simulated Functions host.
 //!
 //! `AT_START`: `silent` (never listens), `exit:<code>`, `child` (starts a process and prints its id).
-//! `ON_CALL`: `empty`, `text`, `array`, `status:<code>`, `exit:<code>`; else it answers with what it was
-//! sent and what it sees of its environment.
+//! `ON_CALL`: `empty`, `text`, `array`, `status:<code>`, `exit:<code>`, `wait` (for ever); else it
+//! answers with what it was sent and what it sees of its environment.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -63,6 +63,12 @@ fn serve(connection: TcpStream, environment: &BTreeMap<String, String>) -> std::
     let answer = match word {
         _ if ready => (200, "text/plain", String::new()),
         "exit" => exit(number.parse().unwrap_or(1)),
+        "wait" => {
+            writeln!(std::io::stdout(), "waiting")?;
+            loop {
+                std::thread::park();
+            }
+        }
         "empty" => (200, "application/json", String::new()),
         "text" => (200, "text/plain", "done".to_owned()),
         "array" => (200, "application/json", "[]".to_owned()),

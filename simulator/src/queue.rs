@@ -16,7 +16,8 @@ use quick_xml::escape::escape;
 use time::Duration;
 
 pub use self::store::Queues;
-use self::store::{Message, create, delete, find};
+pub(crate) use self::store::find;
+use self::store::{Message, create, delete};
 use crate::data::DataPlane;
 use crate::data::follow::QUEUES;
 use crate::state::role::Need;

@@ -1,5 +1,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation is a failed test")]
 
+mod queue;
+
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
 use std::time::Duration;
