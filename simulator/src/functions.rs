@@ -200,20 +200,20 @@ pub fn router(data: DataPlane, site_id: &str) -> Router {
 
 type Site = (DataPlane, String);
 
-/// The host of a site, for who has its master key.
+/// The host of a site, for who has its master key. The refusal is boxed since it is large.
 fn admin(
     (data, site_id): &Site,
     headers: &HeaderMap,
     query: &HashMap<String, String>,
-) -> Result<Option<Arc<Host>>, Response> {
+) -> Result<Option<Arc<Host>>, Box<Response>> {
     // A site that was deleted has no host name any more; its address stays open here.
     if data.state.resource(site_id).is_none() {
-        return Err((StatusCode::NOT_FOUND, "404 Web Site not found.").into_response());
+        return Err(Box::new((StatusCode::NOT_FOUND, "404 Web Site not found.").into_response()));
     }
     let given = headers.get("x-functions-key").and_then(|key| key.to_str().ok());
     let given = given.or_else(|| query.get("code").map(String::as_str));
     if given != Some(data.state.master_key(site_id).as_str()) {
-        return Err(StatusCode::UNAUTHORIZED.into_response());
+        return Err(Box::new(StatusCode::UNAUTHORIZED.into_response()));
     }
     Ok(data.hosts.find(site_id))
 }
@@ -231,7 +231,7 @@ async fn status(
     let host = match admin(&site, &headers, &query) {
         Ok(Some(host)) => host,
         Ok(None) => return not_running(),
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     host.settled().await;
     host.try_storage_again().await;
@@ -274,7 +274,7 @@ async fn list(
 ) -> Response {
     match admin(&site, &headers, &query) {
         Ok(host) => Json(listed(host.as_deref()).await).into_response(),
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     }
 }
 
@@ -302,7 +302,7 @@ async fn show(
 ) -> Response {
     let host = match admin(&site, &headers, &query) {
         Ok(host) => host,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let found = listed(host.as_deref()).await.into_iter().find(|function| function["name"] == name);
     found.map_or_else(|| StatusCode::NOT_FOUND.into_response(), |found| Json(found).into_response())
@@ -319,7 +319,7 @@ async fn run(
     let host = match admin(&site, &headers, &query) {
         Ok(Some(host)) => host,
         Ok(None) => return not_running(),
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let input = serde_json::from_slice::<Value>(&body).ok().filter(Value::is_object);
     let Some(input) = input else {

@@ -63,25 +63,24 @@ pub fn router(data: DataPlane, site_id: &str) -> Router {
 
 type Site = (DataPlane, String);
 
-/// Lets in who may publish on the site.
-fn enter((data, site_id): &Site, headers: &HeaderMap) -> Result<Value, Response> {
+/// Lets in who may publish on the site. The refusal is boxed since it is large.
+fn enter((data, site_id): &Site, headers: &HeaderMap) -> Result<Value, Box<Response>> {
+    let refuse = |status: StatusCode, text: &'static str| Box::new((status, text).into_response());
     let caller = caller(headers, Audience::ResourceManager, &data.state)
-        .map_err(|_| (StatusCode::UNAUTHORIZED, "Unauthorized").into_response())?;
-    let site = data
-        .state
-        .resource(site_id)
-        .ok_or_else(|| (StatusCode::NOT_FOUND, "404 Web Site not found.").into_response())?;
+        .map_err(|_| refuse(StatusCode::UNAUTHORIZED, "Unauthorized"))?;
+    let site = data.state.resource(site_id);
+    let site = site.ok_or_else(|| refuse(StatusCode::NOT_FOUND, "404 Web Site not found."))?;
     if data.state.allowed(&caller.object_id, site_id, Need::Action("Microsoft.Web/sites/publish/action")) {
         Ok(site)
     } else {
-        Err((StatusCode::FORBIDDEN, "Forbidden").into_response())
+        Err(refuse(StatusCode::FORBIDDEN, "Forbidden"))
     }
 }
 
 async fn publish(Shared(site): Shared<Site>, headers: HeaderMap, zip: Bytes) -> Response {
     let resource = match enter(&site, &headers) {
         Ok(resource) => resource,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     if kind != Some("application/zip") {
@@ -207,7 +206,7 @@ fn read((data, site_id): &Site, id: &str) -> Option<(Deployment, Status)> {
 
 async fn deployment(Shared(site): Shared<Site>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     if let Err(refusal) = enter(&site, &headers) {
-        return refusal;
+        return *refusal;
     }
     let Some((deployment, status)) = read(&site, &id) else {
         return (StatusCode::NOT_FOUND, format!("Deployment '{id}' not found.")).into_response();
@@ -241,7 +240,7 @@ async fn deployment(Shared(site): Shared<Site>, Path(id): Path<String>, headers:
 
 async fn log(Shared(site): Shared<Site>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     if let Err(refusal) = enter(&site, &headers) {
-        return refusal;
+        return *refusal;
     }
     let Some((deployment, status)) = read(&site, &id) else { return StatusCode::NOT_FOUND.into_response() };
     let message = match (status, deployment.failure) {

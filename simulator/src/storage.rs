@@ -340,7 +340,6 @@ pub(crate) fn valid_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 mod tests {
     use super::{Call, http_date, leaves, parse_http_date, valid_name};
     use axum::http::{HeaderMap, Method};

@@ -225,7 +225,6 @@ impl Lease {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 mod tests {
     use super::{Lease, Use};
     use time::macros::datetime;

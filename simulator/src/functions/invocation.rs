@@ -158,7 +158,6 @@ pub(crate) fn read_answer(
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 mod tests {
     use super::{Failure, TimerStatus, queue_payload, read_answer, timer_payload};
     use serde_json::json;

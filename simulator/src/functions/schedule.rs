@@ -86,7 +86,6 @@ fn values(item: &str, range: &RangeInclusive<u32>) -> Option<u64> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 mod tests {
     use super::Schedule;
     use time::OffsetDateTime;

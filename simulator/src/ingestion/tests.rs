@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation is a failed test")]
+//! Rows taken in and refused.
 
 use std::io::Write;
 use std::time::Duration;

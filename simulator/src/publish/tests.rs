@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+//! Packages taken in and refused.
 
 use std::io::{Cursor, Write};
 use std::time::Duration;

@@ -444,7 +444,6 @@ fn timespan(text: &str) -> Option<Duration> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 mod tests {
     use super::{Aggregate, Condition, Group, Literal, Operator, Order, Query, Step, parse};
     use time::macros::datetime;

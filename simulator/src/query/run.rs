@@ -279,7 +279,6 @@ fn has_term(text: &str, term: &str) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 mod tests {
     use super::{Table, has_term};
     use crate::query::parse::parse;

@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+//! Questions answered and refused.
 
 use std::time::Duration;
 

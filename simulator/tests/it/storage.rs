@@ -72,6 +72,7 @@ impl Storage {
         Self::of(blob.unwrap(), queue.unwrap(), arm, None, &id).await
     }
 
+    #[expect(clippy::print_stdout, reason = "a test that is left out says so")]
     async fn azurite() -> Option<Self> {
         let arm = Arm::start().await;
         let azurite = Azurite::start(&arm.simulator.ground().certificates).await.expect("Azurite starts");
