@@ -107,6 +107,8 @@ pub struct Inventory {
     pub assignments: Vec<Assignment>,
     /// Registrations of providers.
     pub providers: Vec<Provider>,
+    /// Object id of the app registration's service principal that delivers, where one does.
+    pub delivery_principal: Option<String>,
     /// Whether a soft-deleted vault has our vault's name and came from our group.
     pub deleted_vault: Option<DeletedVault>,
 }
@@ -114,6 +116,8 @@ pub struct Inventory {
 /// A soft-deleted vault under the name that we would take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeletedVault {
+    /// ARM path of the deleted vault.
+    pub id: String,
     /// ARM path that it had.
     pub vault_id: String,
     /// Whether it carried this installation's tag.

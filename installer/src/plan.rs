@@ -22,7 +22,7 @@ use contract::resources::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::answers::intent::{Intent, RoleAssignments};
+use crate::answers::intent::{Intent, OnDeletedVault, RoleAssignments};
 use crate::inventory::{Inventory, installation_of};
 use change::{Change, PropertyChange, differences};
 use desired::{CHECKPOINT_STEP, Conduct, Desired, Ids};
@@ -275,7 +275,7 @@ impl Planner<'_> {
     fn own(&mut self, mut resource: Desired) {
         let Some(actual) = self.inventory.resource(&resource.id) else {
             if resource.resource_type == "Microsoft.KeyVault/vaults" {
-                self.deleted_vault(&resource);
+                self.deleted_vault(&mut resource);
             }
             return self.put(resource, Change::Create);
         };
@@ -294,9 +294,23 @@ impl Planner<'_> {
         self.put(resource, Change::Update(changes));
     }
 
-    fn deleted_vault(&mut self, resource: &Desired) {
+    fn deleted_vault(&mut self, resource: &mut Desired) {
         if let Some(deleted) = &self.inventory.deleted_vault {
-            if deleted.ours {
+            if deleted.ours && self.intent.on_deleted_vault == OnDeletedVault::Purge {
+                let key = "key_vault/purge".to_owned();
+                self.steps.push(Step {
+                    key: key.clone(),
+                    title: format!("deleted {}, purged for good", resource.title),
+                    action: Action::PurgeVault {
+                        id: deleted.id.clone(),
+                        api_version: resource.api_version.to_owned(),
+                    },
+                    depends_on: resource.depends_on.clone(),
+                    change: Change::Run,
+                    undo: None,
+                });
+                resource.depends_on.push(key);
+            } else if deleted.ours {
                 self.findings.push(Finding::notes(
                     "deleted-vault",
                     format!(

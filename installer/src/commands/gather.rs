@@ -7,12 +7,13 @@ use crate::answers::intent::Intent;
 use crate::answers::keys::{self, Shape};
 use crate::answers::secret::Secrets;
 use crate::answers::{Value, yaml};
-use crate::azure::{Azure, Clock, ConnectOptions, EnvironmentValues, Timings};
+use crate::azure::{AuthMethod, Azure, AzureError, Clock, ConnectOptions, EnvironmentValues, Timings};
 use crate::deploy::package::Package;
 use crate::plan::PackageFacts;
 use crate::ui::{Event, Failure, Ui};
 use crate::world::World;
 use contract::cloud::CloudProfile;
+use contract::secret::Secret;
 
 use super::arguments::{AnswerOptions, Global};
 
@@ -133,18 +134,13 @@ pub(crate) async fn connect(
     tenant: Option<&str>,
 ) -> Result<Azure, Failure> {
     let clock_world = world.clone();
-    let factor = world
-        .variable(TIMINGS_SCALE)
-        .filter(|_| cloud.custom())
-        .and_then(|text| text.parse::<f64>().ok())
-        .filter(|factor| factor.is_finite() && *factor >= 0.0);
     let azure = Azure::connect(ConnectOptions {
         auth: global.auth,
         cloud: cloud.clone(),
         tenant: tenant.map(str::to_owned),
         environment: EnvironmentValues::read(|name| world.variable(name).map(str::to_owned)),
         certificates: certificates(world).map(Path::to_path_buf),
-        timings: factor.map_or_else(Timings::default, |factor| Timings::default().scaled(factor)),
+        timings: timings(world, cloud),
         clock: Clock::new(move || clock_world.now()),
         executor: None,
     })
@@ -159,6 +155,43 @@ pub(crate) async fn connect(
         cloud: cloud.name.clone(),
     });
     Ok(azure)
+}
+
+/// Signs in as an app registration, with its secret.
+pub(crate) async fn sign_in_as(
+    world: &World,
+    cloud: &CloudProfile,
+    tenant_id: &str,
+    client_id: Secret<String>,
+    client_secret: Secret<String>,
+) -> Result<Azure, AzureError> {
+    let clock_world = world.clone();
+    Azure::connect(ConnectOptions {
+        auth: AuthMethod::Environment,
+        cloud: cloud.clone(),
+        tenant: Some(tenant_id.to_owned()),
+        environment: EnvironmentValues {
+            tenant_id: Some(tenant_id.to_owned()),
+            client_id: Some(client_id.expose().clone()),
+            client_secret: Some(client_secret),
+            ..EnvironmentValues::default()
+        },
+        certificates: certificates(world).map(Path::to_path_buf),
+        timings: timings(world, cloud),
+        clock: Clock::new(move || clock_world.now()),
+        executor: None,
+    })
+    .await
+}
+
+/// Every delay.
+fn timings(world: &World, cloud: &CloudProfile) -> Timings {
+    world
+        .variable(TIMINGS_SCALE)
+        .filter(|_| cloud.custom())
+        .and_then(|text| text.parse::<f64>().ok())
+        .filter(|factor| factor.is_finite() && *factor >= 0.0)
+        .map_or_else(Timings::default, |factor| Timings::default().scaled(factor))
 }
 
 /// The file of certificates to trust beside the system's.

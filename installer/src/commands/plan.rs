@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::arguments::{Global, PlanOptions};
 use super::{CHANGES, gather, unwritable};
 use crate::answers::Intent;
+use crate::answers::intent::Delivery;
 use crate::answers::secret::Secrets;
 use crate::azure::{Azure, http_client};
 use crate::inventory::Inventory;
@@ -68,10 +69,11 @@ pub(super) async fn make(
         futures::future::join(look_at_mimecast(world, intent, secrets), observe(azure, intent)).await;
     // Wrong credentials first: they are the commoner slip, and Azure's refusals come again.
     let mimecast = mimecast?;
-    let inventory = inventory.map_err(|error| match error {
+    let mut inventory = inventory.map_err(|error| match error {
         InventoryError::Template(error) => Failure::internal(&error),
         other => Failure::of(&other),
     })?;
+    inventory.delivery_principal = delivery_principal(world, intent, secrets).await?;
     let mut plan = plan(intent, &inventory, package).map_err(|error| Failure::internal(&error))?;
     let mut events = None;
     for (account, seen) in intent.accounts.iter().zip(mimecast) {
@@ -88,6 +90,35 @@ pub(super) async fn make(
         }
     }
     Ok(Planned { plan, inventory, events_expected: events.map(|events| events > 0) })
+}
+
+/// Object id of the service principal that delivers: the one that a token got with the given secret
+/// names, which also proves the secret. The object id of the registration itself is another one, and
+/// a role given to it would do nothing.
+async fn delivery_principal(
+    world: &World,
+    intent: &Intent,
+    secrets: &Secrets,
+) -> Result<Option<String>, Failure> {
+    const PATH: &str = "delivery.app_registration";
+    let Delivery::AppRegistration { tenant_id, .. } = &intent.delivery else { return Ok(None) };
+    let value = |word: &str| secrets.value(&format!("{PATH}.{word}")).cloned();
+    let (Some(client_id), Some(client_secret)) = (value("client_id"), value("client_secret")) else {
+        return Err(Failure::user(format!(
+            "`{PATH}` is kept in a vault, where its service principal cannot be found out; give it by env or file"
+        )));
+    };
+    let app = gather::sign_in_as(world, &intent.cloud, tenant_id, client_id, client_secret).await.map_err(
+        |error| {
+            let mut failure = Failure::of(&error);
+            failure.chain.insert(
+                0,
+                format!("the app registration in `{PATH}` could not sign in; nothing was changed"),
+            );
+            failure
+        },
+    )?;
+    Ok(app.signed_in().object_id.clone())
 }
 
 fn forecast(account: &str, facts: &MimecastFacts) -> Vec<Finding> {

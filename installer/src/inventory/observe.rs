@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
 use super::{Assignment, Caller, DeletedVault, Inventory, Provider, Workspace, installation_of, names_of};
-use crate::answers::intent::{Intent, WorkspaceAnswer, normal_location};
+use crate::answers::intent::{Intent, OnDeletedVault, WorkspaceAnswer, normal_location};
 use crate::azure::{Azure, AzureError, ResourceId};
 use crate::plan::desired::{Conduct, Ids, desired};
 use crate::plan::removal::Subject;
@@ -15,6 +15,9 @@ use crate::plan::template::{TemplateError, Templates, api_version};
 
 /// Reads that are under way at the same time.
 const READS_AT_ONCE: usize = 12;
+
+/// Names of a vault that are tried where deleted ones hold the first.
+const VAULT_NAMES_TRIED: u32 = 9;
 
 /// The providers whose resources are made. Authorization is always there.
 const PROVIDERS: &[&str] = &[
@@ -66,6 +69,9 @@ pub async fn observe(azure: &Azure, intent: &Intent) -> Result<Inventory, Invent
     let names = names_of(&intent.name, &intent.subscription_id, &intent.resource_group, &owned);
     let mut inventory = empty(caller, workspace, names, owned);
 
+    if intent.on_deleted_vault == OnDeletedVault::NewName {
+        free_vault_name(azure, intent, &mut inventory).await?;
+    }
     let templates = Templates::new()?;
     let wanted = desired(&templates, intent, &inventory)?;
     let reads: Vec<(String, &'static str)> = wanted
@@ -85,11 +91,16 @@ pub async fn observe(azure: &Azure, intent: &Intent) -> Result<Inventory, Invent
         .filter_map(|resource| resource.scope.clone().filter(|_| resource.conduct == Conduct::Role))
         .chain([ids.container(CHECKPOINT_CONTAINER), ids.container(PACKAGES_CONTAINER)])
         .collect();
-    let (assignments, deleted_vault) = futures::future::try_join(
-        assignments(azure, &inventory.resources, scopes),
-        deleted_vault(azure, intent, &inventory, &ids),
-    )
-    .await?;
+    let there = inventory.resource(&ids.key_vault).is_some();
+    let deleted = async {
+        if there {
+            Ok(None)
+        } else {
+            deleted_vault(azure, intent, &inventory, &inventory.names.key_vault).await
+        }
+    };
+    let (assignments, deleted_vault) =
+        futures::future::try_join(assignments(azure, &inventory.resources, scopes), deleted).await?;
     inventory.assignments = assignments;
     inventory.deleted_vault = deleted_vault;
     site(azure, &ids, &mut inventory).await?;
@@ -146,6 +157,7 @@ fn empty(caller: Caller, workspace: Workspace, names: ResourceNames, owned: Vec<
         settings: None,
         assignments: Vec::new(),
         providers: Vec::new(),
+        delivery_principal: None,
         deleted_vault: None,
     }
 }
@@ -299,21 +311,44 @@ async fn site(azure: &Azure, ids: &Ids, inventory: &mut Inventory) -> Result<(),
     Ok(())
 }
 
+/// Takes the first derived vault name that no deleted vault holds, unless our vault is there.
+async fn free_vault_name(
+    azure: &Azure,
+    intent: &Intent,
+    inventory: &mut Inventory,
+) -> Result<(), InventoryError> {
+    let there = |resource: &Value| {
+        resource["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("Microsoft.KeyVault/vaults"))
+    };
+    if inventory.owned.iter().any(there) {
+        return Ok(());
+    }
+    for generation in 2..=VAULT_NAMES_TRIED {
+        let name = inventory.names.key_vault.clone();
+        if deleted_vault(azure, intent, inventory, &name).await?.is_none() {
+            break;
+        }
+        // Another seed gives another hash, the same one each time.
+        let seed = format!("{}#{generation}", intent.resource_group);
+        inventory.names.key_vault =
+            ResourceNames::derive(&intent.name, &intent.subscription_id, &seed).key_vault;
+    }
+    Ok(())
+}
+
 /// Whether our vault's name is held by a deleted vault. The list is a right on the subscription:
 /// whoever may not see it learns it when the vault is made.
 async fn deleted_vault(
     azure: &Azure,
     intent: &Intent,
     inventory: &Inventory,
-    ids: &Ids,
+    name: &str,
 ) -> Result<Option<DeletedVault>, InventoryError> {
-    if inventory.resource(&ids.key_vault).is_some() {
-        return Ok(None);
-    }
+    let ids = Ids::of(&intent.subscription_id, &intent.resource_group, &inventory.names);
     let location = intent.location.as_ref().unwrap_or(&inventory.workspace.location);
     let id = format!(
         "/subscriptions/{}/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{}",
-        intent.subscription_id, inventory.names.key_vault
+        intent.subscription_id, name
     );
     let found = match azure.get(&ResourceId::parse(&id)?, api_version("Microsoft.KeyVault")?).await {
         Ok(found) => found,
@@ -325,6 +360,7 @@ async fn deleted_vault(
         let tagged = deleted["properties"]["tags"]
             .as_object()
             .is_some_and(|tags| tags.get(INSTALLATION_TAG).and_then(Value::as_str) == Some(&intent.name));
-        DeletedVault { ours: tagged && vault_id.eq_ignore_ascii_case(&ids.key_vault), vault_id }
+        let ours = tagged && vault_id.eq_ignore_ascii_case(&ids.key_vault);
+        DeletedVault { id: id.clone(), ours, vault_id }
     }))
 }

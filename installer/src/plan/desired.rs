@@ -15,7 +15,7 @@ use super::output;
 use super::setting::settings;
 use super::table;
 use super::template::{TemplateError, Templates, api_version};
-use crate::answers::intent::{Hosting, Intent};
+use crate::answers::intent::{Hosting, Intent, OnDeletedVault};
 use crate::answers::secret::SecretSource;
 use crate::inventory::{Inventory, Workspace};
 
@@ -185,7 +185,12 @@ pub fn desired(
         ("role/secrets", KEY_VAULT_SECRETS_USER, &ids.key_vault, "key_vault"),
         ("role/rows", MONITORING_METRICS_PUBLISHER, &ids.data_collection_rule, "data_collection_rule"),
     ] {
-        let principal = output::mark("identity", "/properties/principalId");
+        // Rows are sent by the app registration where one was given, everything else is the
+        // identity's.
+        let principal = match &inventory.delivery_principal {
+            Some(principal) if key == "role/rows" => principal.clone(),
+            _ => output::mark("identity", "/properties/principalId"),
+        };
         let extra = assignment(intent, role, scope, &principal, "ServicePrincipal", "");
         lines.add(key, "role_assignment", &["identity", owner], extra, Conduct::Role)?;
         roles.push(key);
@@ -443,7 +448,8 @@ fn context(intent: &Intent, inventory: &Inventory, ids: &Ids) -> Map<String, Val
         "app_insights_workspace_id":
             intent.app_insights_workspace_id.as_ref().unwrap_or(&inventory.workspace.id),
         "purge_protection": intent.purge_protection,
-        "recover_vault": inventory.deleted_vault.as_ref().is_some_and(|vault| vault.ours),
+        "recover_vault": intent.on_deleted_vault == OnDeletedVault::Recover
+            && inventory.deleted_vault.as_ref().is_some_and(|vault| vault.ours),
         "settings": settings(intent),
     });
     match context {

@@ -133,6 +133,13 @@ pub enum Action {
         /// Settings to take away.
         remove: Vec<String>,
     },
+    /// Purges a deleted vault, so that its name is free. What was in it is gone for good.
+    PurgeVault {
+        /// ARM path of the deleted vault.
+        id: String,
+        /// API version.
+        api_version: String,
+    },
     /// Deletes a resource. One that is gone already is fine.
     Delete {
         /// Its ARM path.

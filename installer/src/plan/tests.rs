@@ -54,6 +54,7 @@ fn nothing() -> Inventory {
         settings: None,
         assignments: Vec::new(),
         providers: Vec::new(),
+        delivery_principal: None,
         deleted_vault: None,
     }
 }
@@ -488,9 +489,20 @@ fn a_deleted_vault_is_recovered_when_it_was_ours_and_refused_when_not() {
         plan(&intent, &Inventory { deleted_vault, ..nothing() }, Some(&package())).expect("a plan")
     };
     assert!(body(&plan_with(None), "key_vault")["properties"].get("createMode").is_none());
-    let ours = plan_with(Some(DeletedVault { vault_id: "v".to_owned(), ours: true }));
-    assert_eq!(body(&ours, "key_vault")["properties"]["createMode"], "recover");
-    assert!(plan_with(Some(DeletedVault { vault_id: "v".to_owned(), ours: false })).refused());
+    let deleted = |ours| Some(DeletedVault { id: "d".to_owned(), vault_id: "v".to_owned(), ours });
+    assert_eq!(body(&plan_with(deleted(true)), "key_vault")["properties"]["createMode"], "recover");
+    assert!(plan_with(deleted(false)).refused());
+
+    let intent = intent_with_purge();
+    let purged = plan(&intent, &Inventory { deleted_vault: deleted(true), ..nothing() }, Some(&package()))
+        .expect("a plan");
+    assert!(body(&purged, "key_vault")["properties"].get("createMode").is_none());
+    let vault = purged.steps.iter().find(|step| step.key == "key_vault").expect("a step");
+    assert!(vault.depends_on.iter().any(|key| key == "key_vault/purge"));
+}
+
+fn intent_with_purge() -> Intent {
+    intent("vault: {on_deleted: purge}\n")
 }
 
 #[test]
@@ -531,6 +543,19 @@ fn roles_that_an_administrator_gives_are_waited_for_and_their_commands_shown() {
             && commands[0].remedy.as_ref().is_some_and(|text| text.starts_with("az role assignment create"))
     );
     assert!(!plan.refused());
+}
+
+#[test]
+fn an_app_registration_that_delivers_gets_the_role_on_the_rule() {
+    // BR-078
+    let intent = intent(
+        "delivery: {app_registration: {client_id: {env: A}, client_secret: {env: B}, tenant_id: 00000000-0000-0000-0000-00000000000e}}\n",
+    );
+    let delivery_principal = Some("00000000-0000-0000-0000-00000000000f".to_owned());
+    let inventory = Inventory { delivery_principal, ..nothing() };
+    let plan = plan(&intent, &inventory, Some(&package())).expect("a plan");
+    assert_eq!(body(&plan, "role/rows")["properties"]["principalId"], "00000000-0000-0000-0000-00000000000f");
+    assert!(output::pending(body(&plan, "role/blobs")["properties"]["principalId"].as_str().expect("text")));
 }
 
 #[test]

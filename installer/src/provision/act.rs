@@ -165,6 +165,11 @@ pub(super) async fn act(
             azure.set_app_settings(&id, &settings).await.map_err(refused)?;
             Ok(Value::Null)
         }
+        Action::PurgeVault { id, api_version } => {
+            let id = parse(&id)?;
+            let purging = azure.post(&id, "purge", &api_version, &Value::Null);
+            notice.when_slow("purging usually takes a minute", purging).await.map_err(refused)
+        }
         Action::Delete { id, api_version } => {
             azure.delete(&parse(&id)?, &api_version).await.map_err(refused)?;
             Ok(Value::Null)
