@@ -6,8 +6,11 @@
     reason = "a failed expectation is a failed test"
 )]
 
+mod answers;
 mod azure;
 mod install;
+mod interrupted;
 mod plan;
+mod runs;
 mod stage;
 mod teardown;

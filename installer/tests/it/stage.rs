@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use contract::resources::INSTALLATION_TAG;
 use serde_json::Value;
 use simulator::simulator::{Options, Simulator};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// No run of these tests comes near this; one that hangs shall not hang the whole suite.
 const RUN_LIMIT: Duration = Duration::from_secs(180);
@@ -93,8 +94,7 @@ mimecast:
         path
     }
 
-    /// Runs the binary.
-    pub(crate) async fn run(&self, arguments: &[&str]) -> Run {
+    fn binary(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mimecast-sentinel"));
         command
             .args(arguments)
@@ -102,9 +102,14 @@ mimecast:
             .envs(&self.environment)
             .current_dir(self.directory.path())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
             .kill_on_drop(true);
+        command
+    }
+
+    /// Runs the binary.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Run {
+        let mut command = self.binary(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let output = tokio::time::timeout(RUN_LIMIT, command.output()).await.expect("ends").expect("runs");
         Run {
             code: output.status.code().expect("no signal"),
@@ -116,12 +121,31 @@ mimecast:
     /// Runs a command with the answers file and the worker package.
     pub(crate) async fn command(&self, command: &str, more: &[&str]) -> Run {
         let worker = worker();
-        let mut arguments = vec![command, "--answers", "answers.yaml"];
-        if matches!(command, "plan" | "install") {
-            arguments.extend(["--package", worker.to_str().expect("UTF-8")]);
-        }
-        arguments.extend(more);
-        self.run(&arguments).await
+        self.run(&arguments(command, &worker, more)).await
+    }
+
+    /// Starts a command in the same way, to be killed at will. What it prints is lost.
+    pub(crate) fn start_command(&self, command: &str, more: &[&str]) -> Child {
+        let worker = worker();
+        let mut command = self.binary(&arguments(command, &worker, more));
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts")
+    }
+
+    /// Everything in the installation's group that carries its tag.
+    pub(crate) fn installed(&self) -> Vec<Value> {
+        let state = self.simulator.state();
+        state
+            .resource_ids()
+            .into_iter()
+            .filter_map(|id| state.resource(&id))
+            .filter(|resource| resource["tags"][INSTALLATION_TAG] == "mimecast-audit")
+            .collect()
+    }
+
+    /// How many roles a principal has.
+    pub(crate) fn assignments_of(&self, object_id: &str) -> usize {
+        let assignments = self.simulator.state().resources_of("Microsoft.Authorization/roleAssignments");
+        assignments.iter().filter(|each| each["properties"]["principalId"] == object_id).count()
     }
 
     /// Writes that the management API has seen since a mark of the journal, as method and path.
@@ -137,6 +161,20 @@ mimecast:
             .map(|entry| format!("{} {}", entry.method, entry.path()))
             .collect()
     }
+}
+
+fn arguments<'a>(command: &'a str, worker: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec![command, "--answers", "answers.yaml"];
+    if matches!(command, "plan" | "install") {
+        arguments.extend(["--package", worker.to_str().expect("UTF-8")]);
+    }
+    arguments.extend(more);
+    arguments
+}
+
+/// The types of these resources.
+pub(crate) fn kinds(resources: &[Value]) -> Vec<String> {
+    resources.iter().map(|each| each["type"].as_str().unwrap_or("untyped").to_owned()).collect()
 }
 
 /// The real worker, built with the workspace beside the binary under test.

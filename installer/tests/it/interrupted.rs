@@ -1,0 +1,90 @@
+//! An installation that is killed goes on where it stopped; so does a teardown.
+
+use std::time::Duration;
+
+use simulator::fault::{Action, Fault, Matcher};
+
+use crate::stage::{Stage, kinds};
+
+/// Far more kills than an installation has writes: the loop must end by itself.
+const KILLS_AT_MOST: usize = 120;
+
+/// Runs a command again and again, killed each time when it has written `further` times more than
+/// before; gives how often it was killed.
+async fn killed_until_done(stage: &Stage, command: &str, more: &[&str], further: usize) -> usize {
+    for kills in 0..KILLS_AT_MOST {
+        let mark = stage.simulator.journal().len();
+        let mut child = stage.start_command(command, more);
+        let ended = loop {
+            tokio::select! {
+                status = child.wait() => break Some(status.expect("ends")),
+                () = tokio::time::sleep(Duration::from_millis(5)) => {}
+            }
+            if stage.writes(mark).len() >= further {
+                child.kill().await.expect("killed");
+                break None;
+            }
+        };
+        match ended {
+            Some(status) => {
+                assert_eq!(status.code(), Some(0), "{command} after {kills} kills");
+                return kills;
+            }
+            None => continue,
+        }
+    }
+    panic!("{command} was killed {KILLS_AT_MOST} times and has not ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installation_killed_at_every_step_ends_whole_and_leaves_the_workspace_alone() {
+    // BR-125, BR-131
+    let stage = Stage::start().await;
+    let workspace = stage.simulator.state().resource(stage.simulator.workspace_id());
+    let kills = killed_until_done(&stage, "install", &["--yes", "--no-wait"], 3).await;
+    assert!(kills >= 5, "{kills} kills");
+    stage.command("plan", &[]).await.expect(0);
+    assert_eq!(stage.simulator.state().resource(stage.simulator.workspace_id()), workspace);
+    // What was given while installing is taken back: five roles stay, each for the identity.
+    assert_eq!(stage.assignments_of(&stage.simulator.person().object_id), 1);
+
+    let kills = killed_until_done(&stage, "teardown", &["--yes"], 2).await;
+    assert!(kills >= 3, "{kills} kills");
+    let left = kinds(&stage.installed());
+    assert_eq!(left, [""; 0]);
+    assert_eq!(stage.simulator.state().resource(stage.simulator.workspace_id()), workspace);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_step_says_what_is_done_and_the_same_command_completes() {
+    let stage = Stage::start().await;
+    let body =
+        r#"{"error":{"code":"RequestDisallowedByPolicy","message":"Resource was disallowed by policy."}}"#;
+    stage.simulator.faults().add(Fault::answer(
+        Matcher::new("arm", "PUT", "/microsoft.web/sites/func-"),
+        403,
+        body,
+    ));
+    let run = stage.command("install", &["--yes", "--no-wait"]).await.expect(3);
+    for part in [
+        "error: could not finish Function App `func-mimecast-audit-",
+        "caused by: ",
+        "RequestDisallowedByPolicy",
+        "done so far: ",
+        "to go on:    run the same command again",
+    ] {
+        assert!(run.stderr.contains(part), "{part} in {}", run.stderr);
+    }
+    stage.command("install", &["--yes", "--no-wait"]).await.expect(0);
+    stage.command("plan", &[]).await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_lost_is_no_reason_to_fail() {
+    let stage = Stage::start().await;
+    for target in ["/microsoft.keyvault/vaults/kv-", "/roleassignments/", "/datacollectionrules/"] {
+        stage.simulator.faults().add(Fault::once(Matcher::new("arm", "PUT", target), Action::DropAfter));
+    }
+    stage.command("install", &["--yes", "--no-wait"]).await.expect(0);
+    stage.command("plan", &[]).await.expect(0);
+}
