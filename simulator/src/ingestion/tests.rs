@@ -58,7 +58,7 @@ async fn a_row_is_stored_as_the_transform_makes_it_without_undeclared_fields() {
     let at = (scene.data.state.now() - Duration::from_secs(3600)).replace_nanosecond(0).unwrap();
     let at = super::format_time(at);
     let rows = store(json!([
-        {"at": at, "category": "account_logs", "key": "CUSA0A0000:1", "undeclared": "gone"}
+        {"at": at, "cat": "account_logs", "key": "CUSA0A0000:1", "undeclared": "gone"}
     ]))
     .await;
     let row = &rows[0];
