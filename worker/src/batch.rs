@@ -304,13 +304,10 @@ mod tests {
     }
 
     fn push(batcher: &mut Batcher, row: &str) -> Pushed {
-        batcher.push(
-            || Uuid::nil(),
-            |out| {
-                out.extend_from_slice(row.as_bytes());
-                Mark { hash: row.len() as u64, event_time: None }
-            },
-        )
+        batcher.push(Uuid::nil, |out| {
+            out.extend_from_slice(row.as_bytes());
+            Mark { hash: row.len() as u64, event_time: None }
+        })
     }
 
     fn batches(limit: usize, rows: &[String]) -> (Vec<Batch>, Vec<Vec<u8>>) {

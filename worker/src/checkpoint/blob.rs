@@ -293,7 +293,6 @@ impl Retryable for WriteError {
 async fn acquire(blob: &BlobClient, lease_id: &str) -> Result<(), StorageError> {
     let options =
         BlobClientAcquireLeaseOptions { proposed_lease_id: Some(lease_id.to_owned()), ..Default::default() };
-    #[expect(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "the constant is 60")]
     blob.acquire_lease(LEASE_SECS as i32, Some(options)).await?;
     Ok(())
 }

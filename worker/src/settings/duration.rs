@@ -24,7 +24,7 @@ pub fn parse(text: &str) -> Option<Duration> {
 pub fn text(duration: Duration) -> String {
     let secs = duration.as_secs();
     for (unit, secs_per_unit) in [("d", 86_400), ("h", 3_600), ("m", 60)] {
-        if secs > 0 && secs % secs_per_unit == 0 {
+        if secs > 0 && secs.is_multiple_of(secs_per_unit) {
             return format!("{}{unit}", secs / secs_per_unit);
         }
     }
