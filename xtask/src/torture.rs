@@ -165,7 +165,7 @@ async fn torture(arguments: &Arguments, worker: PathBuf) -> anyhow::Result<Summa
         } else {
             torture.run_to_its_end().await?;
         }
-        if !arguments.json && torture.summary.runs % 100 == 0 {
+        if !arguments.json && torture.summary.runs.is_multiple_of(100) {
             screen::line(&format!("{} kills, {} runs", torture.summary.kills, torture.summary.runs));
         }
     }

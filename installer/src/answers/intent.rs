@@ -375,10 +375,10 @@ fn schedule(period_secs: u64) -> Option<String> {
         MINUTE => Some("0 * * * * *".to_owned()),
         HOUR => Some("0 0 * * * *".to_owned()),
         DAY => Some("0 0 0 * * *".to_owned()),
-        secs if secs > MINUTE && secs < HOUR && secs % MINUTE == 0 && HOUR % secs == 0 => {
+        secs if secs > MINUTE && secs < HOUR && secs.is_multiple_of(MINUTE) && HOUR.is_multiple_of(secs) => {
             Some(format!("0 */{} * * * *", secs / MINUTE))
         }
-        secs if secs > HOUR && secs < DAY && secs % HOUR == 0 && DAY % secs == 0 => {
+        secs if secs > HOUR && secs < DAY && secs.is_multiple_of(HOUR) && DAY.is_multiple_of(secs) => {
             Some(format!("0 0 */{} * * *", secs / HOUR))
         }
         _ => None,
