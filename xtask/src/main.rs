@@ -2,8 +2,8 @@
 //!
 //! * [`content`]: every query of the analyst's content, analysed and run.
 //! * [`demo`]: the whole path on this machine, with the real programs.
-//! * [`reference`]: the reference pages that come from the code.
-//! * [`test`]: the whole gate.
+//! * [`mod@reference`]: the reference pages that come from the code.
+//! * [`mod@test`]: the whole gate.
 //! * [`torture`]: the real worker, killed at random instants.
 
 mod content;

@@ -73,7 +73,8 @@ impl Stage {
                     "--document-private-items",
                     "--locked",
                 ])
-                .env("RUSTDOCFLAGS", "--deny warnings"),
+                // Private items are documented too, for those who work on them: links to them lead somewhere.
+                .env("RUSTDOCFLAGS", "--deny warnings --allow rustdoc::private_intra_doc_links"),
             ),
             Self::Content => content::run(&content::Arguments::default()),
             Self::Tests => tests(),
