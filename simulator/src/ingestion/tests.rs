@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use contract::resources::MONITORING_METRICS_PUBLISHER;
-use contract::streams::{AUDIT_STREAM, AUDIT_TABLE, HEALTH_TABLE};
+use contract::streams::{AUDIT_COLUMNS, AUDIT_STREAM, AUDIT_TABLE, HEALTH_TABLE};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -16,6 +16,11 @@ use crate::rows::{Keep, Tally};
 use crate::state::role::OWNER;
 
 const AUDIENCE: &str = "https://monitor.azure.com/";
+
+/// A column's name in the stream.
+fn sent_as(column: &str) -> &'static str {
+    AUDIT_COLUMNS.iter().find(|each| each.name == column).unwrap().sent_as.unwrap()
+}
 
 fn target(stream: &str) -> String {
     format!("/dataCollectionRules/{RULE}/streams/{stream}?api-version=2023-01-01")
@@ -57,9 +62,12 @@ async fn a_row_is_stored_as_the_transform_makes_it_without_undeclared_fields() {
     let scene = Scene::with_roles();
     let at = (scene.data.state.now() - Duration::from_secs(3600)).replace_nanosecond(0).unwrap();
     let at = super::format_time(at);
-    let rows = store(json!([
-        {"at": at, "cat": "account_logs", "key": "CUSA0A0000:1", "undeclared": "gone"}
-    ]))
+    let rows = store(json!([{
+        sent_as("eventTime_t"): at,
+        sent_as("Category"): "account_logs",
+        sent_as("eventKey_s"): "CUSA0A0000:1",
+        "undeclared": "gone",
+    }]))
     .await;
     let row = &rows[0];
     // BR-054: the event's time, not that of ingestion.
@@ -80,7 +88,7 @@ async fn a_time_of_generation_of_the_past_or_the_future_is_replaced() {
         (now + Duration::from_secs(86_400 - 60), true),
         (now + Duration::from_secs(86_400 + 60), false),
     ];
-    let sent = times.map(|(at, _)| json!({"at": super::format_time(at), "key": "k"}));
+    let sent = times.map(|(at, _)| json!({sent_as("eventTime_t"): super::format_time(at)}));
     let rows = store(json!(sent)).await;
     for ((at, kept), row) in times.into_iter().zip(&rows) {
         let text = super::format_time(at);
@@ -93,7 +101,7 @@ async fn a_time_of_generation_of_the_past_or_the_future_is_replaced() {
 #[tokio::test]
 async fn a_field_above_64_kib_is_cut() {
     // BR-051
-    let rows = store(json!([{"key": "k", "info": "x".repeat(65_537)}])).await;
+    let rows = store(json!([{sent_as("eventInfo_s"): "x".repeat(65_537)}])).await;
     assert_eq!(rows[0]["eventInfo_s"].as_str().unwrap().len(), 65_536);
 }
 
