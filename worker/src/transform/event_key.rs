@@ -210,7 +210,8 @@ fn write_number(number: u64, out: &mut String) {
             break;
         }
     }
-    out.extend(digits[start..].iter().map(|&digit| char::from(digit)));
+    // Digits are ASCII.
+    out.push_str(std::str::from_utf8(&digits[start..]).unwrap_or_default());
 }
 
 /// FNV-1a in 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>).

@@ -6,6 +6,8 @@
 /// How many bytes are looked at together. Most texts need no escape; a block without one is found
 /// without a branch for each byte, which compilers turn into vector instructions.
 const BLOCK_BYTES: usize = 32;
+/// The same for short texts and for what blocks leave over.
+const WORD_BYTES: usize = 8;
 
 /// Appends a text with its quotes.
 pub(super) fn write_text(text: &str, out: &mut Vec<u8>) {
@@ -15,9 +17,11 @@ pub(super) fn write_text(text: &str, out: &mut Vec<u8>) {
 }
 
 fn write_content(text: &[u8], out: &mut Vec<u8>) {
-    let clean = text.chunks(BLOCK_BYTES).take_while(|block| is_clean(block)).map(<[u8]>::len).sum();
-    let (clean, mut rest) = text.split_at(clean);
-    out.extend_from_slice(clean);
+    if is_clean(text) {
+        out.extend_from_slice(text);
+        return;
+    }
+    let mut rest = text;
     while let Some(place) = rest.iter().position(|&byte| must_escape(byte)) {
         out.extend_from_slice(&rest[..place]);
         write_escape(rest[place], out);
@@ -26,7 +30,27 @@ fn write_content(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(rest);
 }
 
-fn is_clean(block: &[u8]) -> bool {
+/// Whether a text needs no escape.
+fn is_clean(text: &[u8]) -> bool {
+    match text.len() {
+        BLOCK_BYTES.. => is_clean_by::<BLOCK_BYTES>(text),
+        WORD_BYTES.. => is_clean_by::<WORD_BYTES>(text),
+        _ => is_clean_block(text),
+    }
+}
+
+/// The same, for a text of at least so many bytes. What its blocks leave over is looked at together
+/// with bytes before it, as one more block.
+fn is_clean_by<const BYTES: usize>(text: &[u8]) -> bool {
+    for block in text.as_chunks::<BYTES>().0 {
+        if !is_clean_block(block) {
+            return false;
+        }
+    }
+    text.last_chunk::<BYTES>().is_none_or(|last| is_clean_block(last))
+}
+
+fn is_clean_block(block: &[u8]) -> bool {
     !block.iter().fold(false, |found, &byte| found | must_escape(byte))
 }
 

@@ -35,24 +35,25 @@ enum Label {
     SecondFactor,
 }
 
-/// The labels, written in any case.
-const LABELS: [(&str, Label); 8] = [
-    ("Date", Label::Date),
-    ("Time", Label::Time),
-    ("IP", Label::Source),
-    ("IP Address", Label::Source),
-    ("Application", Label::Application),
-    ("Method", Label::Method),
-    ("Reason", Label::Reason),
-    ("2FA", Label::SecondFactor),
-];
+/// The labels that end with a letter, which is given as a small one. They are written in any case.
+fn labels_ending(last: u8) -> &'static [(&'static str, Label)] {
+    match last {
+        b'e' => &[("Time", Label::Time), ("Date", Label::Date)],
+        b'p' => &[("IP", Label::Source)],
+        b's' => &[("IP Address", Label::Source)],
+        b'n' => &[("Application", Label::Application), ("Reason", Label::Reason)],
+        b'd' => &[("Method", Label::Method)],
+        b'a' => &[("2FA", Label::SecondFactor)],
+        _ => &[],
+    }
+}
 
 /// What may stand before [`Label::Source`].
 const REMOTE: &str = "Remote ";
 /// The sentence form of a source, at the end of a text.
 const SENTENCE: &str = "Remote IP is ";
-/// How far from the end [`SENTENCE`] may begin: room for it and for an address with zone and port.
-const SENTENCE_REACH_BYTES: usize = 100;
+/// How long the value after [`SENTENCE`] may be: room for an address with zone and port.
+const SENTENCE_REACH_BYTES: usize = 80;
 /// How long the name of a label that we do not know may be.
 const UNKNOWN_LABEL_BYTES: usize = 40;
 
@@ -148,11 +149,12 @@ fn present(value: &str) -> Option<&str> {
 
 /// The sentence form of the source, where the text ends with it: where it begins, and its value.
 fn sentence<'a>(text: &'a str, steps: &mut Steps) -> Option<(usize, &'a str)> {
-    let reach = text.floor_char_boundary(text.len().saturating_sub(SENTENCE_REACH_BYTES));
-    let start = reach + steps.find_last(&text[reach..], SENTENCE)?;
-    let value = text[start + SENTENCE.len()..].trim_end_matches(['.', ' ', ',', '\r', '\n']);
-    // A longer value is the sentence going on.
-    (!value.contains([' ', ',']) || address(value).is_some()).then_some((start, value))
+    let end = text.trim_ascii_end().trim_end_matches(['.', ',']).len();
+    let reach = &text.as_bytes()[..end][end.saturating_sub(SENTENCE_REACH_BYTES)..];
+    steps.add(reach.len());
+    let value_start = end - reach.len() + memchr::memrchr(b' ', reach)? + 1;
+    let start = text[..value_start].strip_suffix(SENTENCE)?.len();
+    Some((start, &text[value_start..end]))
 }
 
 /// The label whose name ends at `colon`, with a blank or none between them, and where the label begins.
@@ -165,10 +167,7 @@ fn label_before(text: &str, colon: usize) -> Option<(Label, usize)> {
     }
     let name_end = colon - usize::from(spaced);
     let last = *bytes.get(name_end.checked_sub(1)?)?;
-    if !matches!(last, b'e' | b'E' | b'p' | b'P' | b's' | b'S' | b'n' | b'N' | b'd' | b'D' | b'a' | b'A') {
-        return None;
-    }
-    for (name, label) in LABELS {
+    for &(name, label) in labels_ending(last.to_ascii_lowercase()) {
         let Some(start) = name_end.checked_sub(name.len()) else { continue };
         if !bytes[start..name_end].eq_ignore_ascii_case(name.as_bytes()) || !begins_a_word(bytes, start) {
             continue;
@@ -215,8 +214,8 @@ fn unknown_label_before(text: &str, colon: usize, steps: &mut Steps) -> Option<u
 
 /// The value in what stands between a label and the next: of one line, without a second colon.
 fn value_in(text: &str) -> &str {
-    let text = text.trim_start_matches(' ');
-    let line = text.find(['\r', '\n']).map_or(text, |end| &text[..end]);
+    let text = text.trim_ascii_start();
+    let line = memchr::memchr2(b'\r', b'\n', text.as_bytes()).map_or(text, |end| &text[..end]);
     let value = trimmed(line);
     // `IP: : 192.0.2.77,,` (W62). An IPv6 address may begin with colons, but not with a blank after one.
     value.strip_prefix(": ").map_or(value, trimmed)

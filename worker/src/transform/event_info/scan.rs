@@ -60,5 +60,9 @@ impl Steps {
 
 /// The text without what may surround a value: blanks, line ends and commas.
 pub(super) fn trimmed(text: &str) -> &str {
-    text.trim_matches([' ', ',', '\t', '\r', '\n'])
+    let surrounds = |byte: &u8| matches!(byte, b' ' | b',' | b'\t' | b'\r' | b'\n');
+    let bytes = text.as_bytes();
+    let start = bytes.iter().position(|byte| !surrounds(byte)).unwrap_or(bytes.len());
+    let end = bytes.iter().rposition(|byte| !surrounds(byte)).map_or(start, |last| last + 1);
+    &text[start..end]
 }
