@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// Seed of everything that is random here
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Torture this worker instead of building one
+    #[arg(long, value_name = "PATH")]
+    worker: Option<PathBuf>,
     /// Print one JSON object and nothing else
     #[arg(long)]
     json: bool,
@@ -71,7 +74,7 @@ const LONGEST_RUN: Duration = Duration::from_secs(120);
 
 /// Runs the chore.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let worker = build()?;
+    let worker = arguments.worker.clone().map_or_else(build, Ok)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let summary = runtime.block_on(torture(arguments, worker))?;
     let sound = summary.lost == 0
