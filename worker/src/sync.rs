@@ -29,7 +29,7 @@ use crate::command::Work;
 use crate::dead_letter::DeadLetters;
 use crate::ingest::{Delivery, Standing};
 use crate::poll::window::{self, Choice, Chosen, WindowState};
-use crate::poll::{Mimecast, PageToken, Pages, PollError, Window};
+use crate::poll::{Mimecast, PageToken, Pages, PollError, PollErrorKind, Window};
 use crate::report::{Failure, Level, Log, Report, RunResult, Stage, chain};
 use crate::settings::Settings;
 use crate::transform::Transformer;
@@ -41,6 +41,9 @@ use replay::ReplayError;
 
 /// Reading ends with the budget; what was read may take this long to deliver after it.
 const DELIVERY_GRACE: Duration = Duration::from_secs(5 * 60);
+
+/// How far this machine's clock may run ahead of Mimecast's before nothing is read at all.
+const CLOCK_MARGIN: Duration = Duration::from_secs(5 * 60);
 
 /// Longest wait for the health row to be taken.
 const HEALTH_SECS: u64 = 90;
@@ -228,13 +231,17 @@ impl Account {
                 self.log.event(Level::Error, "gap", json!({ "run": report.run_id, "message": message }));
                 report.notes.push(message);
             }
+            let (mut chosen, end) = (chosen, chosen.window.end);
             let spent = deadline.passed(&self.world) || report.read >= self.settings.limits.events;
             if spent
-                || self.window(progress, transformer, chosen, deadline, report).await?
+                || self.window(progress, transformer, &mut chosen, deadline, report).await?
                     == WindowEnd::BudgetUsed
             {
-                report.result = RunResult::Partial;
-                report.notes.push("the run's budget is used up; the next run goes on".to_owned());
+                return Ok(WindowEnd::BudgetUsed);
+            }
+            // All that had settled is read, wherever the watermark stands: it may be held back where this
+            // machine's clock runs ahead of Mimecast's.
+            if !chosen.more && chosen.window.end == end {
                 return Ok(WindowEnd::Closed);
             }
         }
@@ -245,22 +252,35 @@ impl Account {
         &self,
         progress: &mut Progress<'_>,
         transformer: &mut Transformer,
-        mut chosen: Chosen,
+        chosen: &mut Chosen,
         deadline: Deadline,
         report: &mut Report,
     ) -> Result<WindowEnd, RunError> {
         loop {
-            let before = report.read;
-            match self.pages(progress, transformer, &chosen, deadline, report).await? {
-                ReadEnd::TooMuch(narrower) => chosen.window = narrower,
-                ReadEnd::Finished => {
-                    self.close(progress, &chosen, report.read - before, report).await?;
+            let (read, delivered) = (report.read, report.delivered);
+            match self.pages(progress, transformer, chosen, deadline, report).await {
+                Ok(ReadEnd::TooMuch(narrower)) => chosen.window = narrower,
+                Ok(ReadEnd::Finished(served_at)) => {
+                    self.close(progress, chosen, served_at, report.read - read, report).await?;
                     return Ok(WindowEnd::Closed);
                 }
-                ReadEnd::BudgetUsed | ReadEnd::Abandoned => {
+                Ok(ReadEnd::BudgetUsed | ReadEnd::Abandoned) => {
                     progress.save().await?;
                     return Ok(WindowEnd::BudgetUsed);
                 }
+                Err(RunError::Poll(error)) => {
+                    // A narrower window asks less of Mimecast, but only one that gave nothing yet can be
+                    // put in place of this.
+                    let narrows =
+                        matches!(error.kind, PollErrorKind::GatewayTimeout | PollErrorKind::PagingLoop);
+                    let fresh =
+                        report.delivered == delivered && !chosen.resumed && !deadline.passed(&self.world);
+                    match window::halved(chosen).filter(|_| narrows && fresh) {
+                        Some(narrower) => chosen.window = narrower,
+                        None => return Err(error.into()),
+                    }
+                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -340,7 +360,8 @@ impl Account {
             Purpose::Advance => end,
             Purpose::Reread => progress.checkpoint.closed_until.unwrap_or(end),
         };
-        let needed = closes_at - self.settings.collect.overlap;
+        // The window may close earlier than it ends, where this machine's clock runs ahead.
+        let needed = closes_at - self.settings.collect.overlap - self.settings.collect.settle - CLOCK_MARGIN;
         let wanted = match purpose {
             Purpose::Advance => self.unchecked_from(&progress.checkpoint).unwrap_or(needed),
             // The next slice begins in the second in which this one ends.
@@ -371,6 +392,7 @@ impl Account {
         &self,
         progress: &mut Progress<'_>,
         chosen: &Chosen,
+        served_at: Option<OffsetDateTime>,
         read: u64,
         report: &mut Report,
     ) -> Result<(), RunError> {
@@ -378,8 +400,9 @@ impl Account {
         let open = progress.checkpoint.open.take();
         match open.map(|open| open.purpose).unwrap_or_default() {
             Purpose::Advance => {
+                let closed = window::closed_until(chosen.window, served_at, self.settings.collect.settle);
                 // Never back, whatever the clock did.
-                let closed = progress.checkpoint.closed_until.map_or(end, |closed| closed.max(end));
+                let closed = progress.checkpoint.closed_until.map_or(closed, |before| before.max(closed));
                 progress.checkpoint.closed_until = Some(closed);
                 report.watermark = Some(closed);
                 if !chosen.resumed && chosen.more {

@@ -22,7 +22,7 @@ pub fn parse(text: &str) -> Option<Duration> {
 
 /// The shortest text that reads back as this length, in whole seconds.
 pub fn text(duration: Duration) -> String {
-    let secs = duration.as_secs();
+    let secs: u64 = duration.as_secs();
     for (unit, secs_per_unit) in [("d", 86_400), ("h", 3_600), ("m", 60)] {
         if secs > 0 && secs.is_multiple_of(secs_per_unit) {
             return format!("{}{unit}", secs / secs_per_unit);

@@ -147,7 +147,7 @@ impl Account {
                 progress.checkpoint.reread.remove(0);
                 continue;
             };
-            let chosen =
+            let mut chosen =
                 Chosen { window, new_from: window.start, resumed: resumed.is_some(), more: false, gap: None };
             if resumed.is_none() {
                 let Window { start, end } = window;
@@ -155,7 +155,9 @@ impl Account {
                 progress.checkpoint.open =
                     Some(OpenWindow { start, end, purpose, next_page: None, pages: 0 });
             }
-            if self.window(progress, transformer, chosen, deadline, report).await? == WindowEnd::BudgetUsed {
+            if self.window(progress, transformer, &mut chosen, deadline, report).await?
+                == WindowEnd::BudgetUsed
+            {
                 return Ok(WindowEnd::BudgetUsed);
             }
         }

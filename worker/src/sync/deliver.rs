@@ -33,7 +33,7 @@ pub(super) enum DeliverError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error("could not deliver a batch")]
-    Ingest(#[source] Exhausted<IngestError>),
+    Ingest(#[source] Box<Exhausted<IngestError>>),
     #[error("could not set records aside")]
     DeadLetters(#[from] DeadLetterError),
 }
@@ -144,7 +144,7 @@ impl<'a> Progress<'a> {
                     json!({ "message": lost.to_string() }),
                 );
             }
-            return Err(DeliverError::Ingest(error));
+            return Err(DeliverError::Ingest(Box::new(error)));
         }
         if let Some(open) = &mut self.checkpoint.open {
             open.next_page = resume.token.map(|token| token.as_str().to_owned());

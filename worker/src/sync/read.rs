@@ -1,5 +1,6 @@
 //! The reading half of a window: pages to records, records to rows, rows to batches.
 
+use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
 use crate::batch::{Batch, Batcher, LIMIT_BYTES, Mark, Pushed};
@@ -33,8 +34,8 @@ pub(super) struct Resume {
 /// How reading ended.
 #[derive(Debug)]
 pub(super) enum ReadEnd {
-    /// Every page was read.
-    Finished,
+    /// Every page was read; the first was served at this time of Mimecast's.
+    Finished(Option<OffsetDateTime>),
     /// The budget is used up; the next run goes on.
     BudgetUsed,
     /// The window holds too much: this narrower one is to be read instead, and nothing of it was
@@ -150,7 +151,7 @@ impl<'a> Reader<'a> {
                     self.counts.restarts += 1;
                     self.resume = Resume::default();
                 }
-                Step::Finished(_) => return Ok(ReadEnd::Finished),
+                Step::Finished(finished) => return Ok(ReadEnd::Finished(finished.served_at)),
             }
         }
     }

@@ -19,7 +19,7 @@ pub(super) enum ReplayError {
     #[error("could not send the dead letters again")]
     DeadLetters(#[from] DeadLetterError),
     #[error("could not deliver dead letters")]
-    Ingest(#[source] Exhausted<IngestError>),
+    Ingest(#[source] Box<Exhausted<IngestError>>),
 }
 
 impl ReplayError {
@@ -107,7 +107,7 @@ impl Account {
             self.dead_letters.remove(name).await.map_err(ReplayError::from)?;
         }
         report.dead_lettered += kept.len() as u64;
-        failure.map_or(Ok(()), |failure| Err(ReplayError::Ingest(failure).into()))
+        failure.map_or(Ok(()), |failure| Err(ReplayError::Ingest(Box::new(failure)).into()))
     }
 
     /// Takes the letters that were accepted out of `sent`.
