@@ -334,7 +334,7 @@ fn what_is_given_while_installing_is_taken_back_even_after_a_run_that_was_stoppe
         scope: ids.container("packages"),
         principal_id: inventory.caller.object_id.clone(),
         role: contract::resources::STORAGE_BLOB_DATA_CONTRIBUTOR.definition_id.to_owned(),
-        description: super::FOR_THE_TIME.to_owned(),
+        description: super::publish::FOR_THE_TIME.to_owned(),
     });
     let taken_back = plan(&intent, &inventory, Some(&package())).expect("a plan");
     assert_eq!(keys(&taken_back), ["take-back/packages"]);
