@@ -189,7 +189,8 @@ struct Division<'a> {
 
 impl Division<'_> {
     /// Halves what is refused until it is accepted or stands alone. A stack, no recursion: it ends
-    /// after at most twice as many calls as there are rows.
+    /// after at most three times as many calls as there are rows. A record that stands alone is asked
+    /// about once more before it is given up: an answer can be wrong, and setting aside is final.
     // BR-006, BR-046, BR-069
     async fn divide(&self, batch: &Batch, first: Exhausted<IngestError>, witness: &mut Witness) -> Outcome {
         let mut outcome = Outcome::default();
@@ -198,6 +199,7 @@ impl Division<'_> {
             Err(source) => return Outcome { error: Some(folder_error(source)), ..outcome },
         };
         let mut parts = Vec::new();
+        let mut asked_again = None;
         let mut refusal = Some(first);
         let mut part = 0..rows.len();
         loop {
@@ -210,6 +212,10 @@ impl Division<'_> {
                     None => {
                         outcome.error = Some(error);
                         break;
+                    }
+                    Some(_) if part.len() <= 1 && asked_again != Some(part.start) => {
+                        asked_again = Some(part.start);
+                        parts.push(part);
                     }
                     Some(answer) if part.len() <= 1 => {
                         let (index, row) = (part.start, rows.row(part.start).to_vec());

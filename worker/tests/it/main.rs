@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation is a failed test")]
 
 mod again;
+mod place;
 mod poll;
 mod reject;
 mod restart;

@@ -116,7 +116,7 @@ impl Stage {
         Account::open_with(settings, &world, &log, self.http()).expect("clients")
     }
 
-    fn http(&self) -> reqwest::Client {
+    pub(crate) fn http(&self) -> reqwest::Client {
         let authority = std::fs::read(self.simulator.ca_file()).expect("the authority");
         let authority = reqwest::Certificate::from_pem(&authority).expect("PEM");
         worker::http::builder().tls_certs_only([authority]).build().expect("a client")

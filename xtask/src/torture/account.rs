@@ -35,6 +35,17 @@ struct SentRow {
     uid: Option<String>,
 }
 
+/// Mimecast's ids of the events in a file of dead letters.
+pub(super) fn ids_of_letters(content: &[u8]) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Letter {
+        row: Option<SentRow>,
+    }
+    let lines = content.split(|&byte| byte == b'\n');
+    let letters = lines.filter_map(|line| serde_json::from_slice::<Letter>(line).ok());
+    letters.filter_map(|letter| letter.row?.uid).collect()
+}
+
 impl Accounts {
     /// Reads what is new in the simulator's journal, and the batches in flight in the checkpoint.
     pub(super) fn note(&mut self, journal: &Journal, checkpoint: Option<&[u8]>) {
@@ -73,12 +84,18 @@ impl Accounts {
 
     /// Compares what was served with what was stored. A row that is there again is explained where one
     /// of the batches that carried it before the last was in doubt.
-    pub(super) fn judge<'a>(&self, served: &[String], stored: impl Iterator<Item = &'a str>) -> Judged {
+    pub(super) fn judge<'a>(
+        &self,
+        served: &[String],
+        stored: impl Iterator<Item = &'a str>,
+        set_aside: &BTreeSet<String>,
+    ) -> Judged {
         let mut count: BTreeMap<&str, usize> = BTreeMap::new();
         for id in stored {
             *count.entry(id).or_default() += 1;
         }
-        let lost = served.iter().filter(|id| !count.contains_key(id.as_str())).count();
+        let lost =
+            served.iter().filter(|id| !count.contains_key(id.as_str()) && !set_aside.contains(*id)).count();
         let mut judged = Judged { lost, duplicate_rows: 0, unexplained: 0 };
         for (id, &rows) in count.iter().filter(|(_, rows)| **rows > 1) {
             judged.duplicate_rows += rows - 1;
@@ -95,6 +112,8 @@ impl Accounts {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::{Accounts, Judged};
 
     fn accounts(carried: &[(&str, &[&str])], in_flight: &[&str]) -> Accounts {
@@ -110,7 +129,12 @@ mod tests {
     fn only_a_batch_in_doubt_explains_a_repetition() {
         let served = ["a", "b", "c"].map(str::to_owned);
         let accounts = accounts(&[("a", &["1", "2"]), ("b", &["2", "3"]), ("c", &["3"])], &["1"]);
-        let judged = accounts.judge(&served, ["a", "a", "b", "b"].into_iter());
-        assert_eq!(judged, Judged { lost: 1, duplicate_rows: 2, unexplained: 1 });
+        let judge = |set_aside: &[&str]| {
+            let set_aside: BTreeSet<String> = set_aside.iter().map(|&id| id.to_owned()).collect();
+            accounts.judge(&served, ["a", "a", "b", "b"].into_iter(), &set_aside)
+        };
+        assert_eq!(judge(&[]), Judged { lost: 1, duplicate_rows: 2, unexplained: 1 });
+        // What is kept with its reason is not lost.
+        assert_eq!(judge(&["c"]).lost, 0);
     }
 }
