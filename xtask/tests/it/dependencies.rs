@@ -75,7 +75,10 @@ fn the_contract_does_no_input_or_output() {
 
 #[test]
 fn versions_are_stated_once_in_the_workspace() {
-    for source in sources::texts().iter().filter(|source| source.path.ends_with("/Cargo.toml")) {
+    // The fuzz targets are a workspace of their own, as cargo-fuzz wants it.
+    let members = ["contract", "installer", "simulator", "worker", "xtask"];
+    let manifests = members.map(|member| format!("{member}/Cargo.toml"));
+    for source in sources::texts().iter().filter(|source| manifests.contains(&source.path)) {
         let mut section = "";
         for line in source.text.lines() {
             if line.starts_with('[') {
