@@ -39,6 +39,7 @@ pub struct World {
 impl World {
     /// The machine's clock, the process's environment, and randomness from the operating system.
     pub fn system() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is the world, which reads the environment")]
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
