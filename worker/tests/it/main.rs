@@ -4,6 +4,7 @@
 mod again;
 mod place;
 mod poll;
+mod program;
 mod reject;
 mod restart;
 mod rows;
