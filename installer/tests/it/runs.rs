@@ -13,9 +13,9 @@ async fn a_saved_plan_is_carried_out_as_it_was_or_not_at_all() {
     assert!(!saved.contains(secret.as_str()));
 
     // The answers stand in the plan; only the secrets come from outside.
-    let worker = crate::stage::worker();
+    let package = crate::stage::package();
     let arguments =
-        ["install", "--plan", "plan.json", "--package", worker.to_str().unwrap(), "--yes", "--no-wait"];
+        ["install", "--plan", "plan.json", "--package", package.to_str().unwrap(), "--yes", "--no-wait"];
     stage.run(&arguments).await.expect(0);
     let mark = stage.simulator.journal().len();
     let again = stage.run(&arguments).await.expect(1);

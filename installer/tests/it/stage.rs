@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use contract::resources::INSTALLATION_TAG;
+use installer::deploy::package::Package;
 use serde_json::Value;
 use simulator::simulator::{Options, Simulator};
 use tokio::process::{Child, Command};
@@ -120,14 +121,14 @@ mimecast:
 
     /// Runs a command with the answers file and the worker package.
     pub(crate) async fn command(&self, command: &str, more: &[&str]) -> Run {
-        let worker = worker();
-        self.run(&arguments(command, &worker, more)).await
+        let package = package();
+        self.run(&arguments(command, &package, more)).await
     }
 
     /// Starts a command in the same way, to be killed at will. What it prints is lost.
     pub(crate) fn start_command(&self, command: &str, more: &[&str]) -> Child {
-        let worker = worker();
-        let mut command = self.binary(&arguments(command, &worker, more));
+        let package = package();
+        let mut command = self.binary(&arguments(command, &package, more));
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts")
     }
 
@@ -163,10 +164,10 @@ mimecast:
     }
 }
 
-fn arguments<'a>(command: &'a str, worker: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+fn arguments<'a>(command: &'a str, package: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
     let mut arguments = vec![command, "--answers", "answers.yaml"];
     if matches!(command, "plan" | "install") {
-        arguments.extend(["--package", worker.to_str().expect("UTF-8")]);
+        arguments.extend(["--package", package.to_str().expect("UTF-8")]);
     }
     arguments.extend(more);
     arguments
@@ -177,9 +178,23 @@ pub(crate) fn kinds(resources: &[Value]) -> Vec<String> {
     resources.iter().map(|each| each["type"].as_str().unwrap_or("untyped").to_owned()).collect()
 }
 
-/// The real worker, built with the workspace beside the binary under test.
-pub(crate) fn worker() -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_mimecast-sentinel")).with_file_name("mimecast-sentinel-worker");
-    assert!(path.is_file(), "build the workspace first: {} is not there", path.display());
-    path
+/// The real worker, built with the workspace beside the binary under test, as a package. Compressing
+/// an unoptimised worker takes seconds, so it is done once for all the tests' processes.
+pub(crate) fn package() -> PathBuf {
+    let worker =
+        Path::new(env!("CARGO_BIN_EXE_mimecast-sentinel")).with_file_name("mimecast-sentinel-worker");
+    let built = std::fs::metadata(&worker)
+        .and_then(|metadata| metadata.modified())
+        .unwrap_or_else(|error| panic!("build the workspace first: {}: {error}", worker.display()));
+    let since = built.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_nanos();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let package = folder.join(format!("worker-{since}.zip"));
+    if !package.is_file() {
+        let bytes = Package::build(&std::fs::read(&worker).expect("reads")).expect("a package").bytes;
+        // Under a name of its own first: other tests may be making the same file.
+        let partial = tempfile::NamedTempFile::new_in(folder).expect("a file");
+        std::fs::write(partial.path(), &bytes).expect("writes");
+        partial.persist(&package).expect("renames");
+    }
+    package
 }
