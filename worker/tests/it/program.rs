@@ -65,7 +65,10 @@ async fn by_itself_it_writes_json_lines_and_keeps_its_place_in_the_folder() {
 
 #[tokio::test]
 async fn settings_that_cannot_be_used_are_all_named_and_the_run_fails() {
-    let run = output(program(&[].into(), &["run", "--to", "file:out"])).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = program(&[].into(), &["run", "--to", "file:out"]);
+    command.current_dir(folder.path());
+    let run = output(command).await;
     assert_eq!(run.status.code(), Some(1));
     let lines = lines(&run);
     let message = lines.last().expect("a line")["message"].as_str().expect("words");
