@@ -4,9 +4,9 @@
 //! as a person would start it; the worker is started from the published package by the simulated
 //! Functions host. What the demo tells at the end is counted in the simulator, not in the programs.
 
-mod answers;
+pub(crate) mod answers;
 mod counted;
-mod person;
+pub(crate) mod person;
 mod program;
 mod table;
 
@@ -140,7 +140,7 @@ fn chapter(number: usize, title: &str) {
 
 /// Builds both binaries. The packages are those that this program was built with, so that nothing is
 /// compiled twice.
-async fn build() -> Result<()> {
+pub(crate) async fn build() -> Result<()> {
     let packages = ["build", "--package", "xtask", "--package", "installer", "--package", "worker", "--bins"];
     let status = tokio::process::Command::from(workspace::cargo(&packages))
         .kill_on_drop(true)

@@ -1,11 +1,13 @@
 //! The project's chores: `cargo xtask <chore>`.
 //!
+//! * [`clients`]: Microsoft's management libraries look at an installation.
 //! * [`content`]: every query of the analyst's content, analysed and run.
 //! * [`demo`]: the whole path on this machine, with the real programs.
 //! * [`mod@reference`]: the reference pages that come from the code.
 //! * [`mod@test`]: the whole gate.
 //! * [`torture`]: the real worker, killed at random instants.
 
+mod clients;
 mod content;
 mod demo;
 mod reference;
@@ -28,6 +30,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
+    /// Have Microsoft's management libraries read what `install` makes and what `teardown` leaves
+    Clients,
     /// Analyse and run every query of the content
     Content(content::Arguments),
     /// Play the whole path on this machine: install, rows, second run, teardown
@@ -42,6 +46,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
+        Chore::Clients => clients::run(),
         Chore::Content(arguments) => content::run(&arguments),
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Reference => reference::write(),

@@ -5,7 +5,7 @@
 
 mod audit;
 mod machine;
-mod tools;
+pub(crate) mod tools;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::{content, screen, workspace};
+use crate::{clients, content, screen, workspace};
 
 /// Set for the tests while the gate runs: a test that needs one of the gate's tools (Azurite, …)
 /// then fails where it would otherwise skip with a printed reason.
@@ -42,6 +42,8 @@ enum Stage {
     Documentation,
     /// Analyse and run every query of the analyst's content
     Content,
+    /// Have Microsoft's management libraries read what `install` makes
+    Clients,
     /// Run all tests
     Tests,
 }
@@ -77,6 +79,7 @@ impl Stage {
                 .env("RUSTDOCFLAGS", "--deny warnings --allow rustdoc::private_intra_doc_links"),
             ),
             Self::Content => content::run(&content::Arguments::default()),
+            Self::Clients => clients::run(),
             Self::Tests => tests(),
         }
     }

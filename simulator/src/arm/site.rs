@@ -19,6 +19,7 @@ use crate::state::{AddressKind, Data};
 
 mod call;
 
+/// The newest is what Microsoft's own library sends (`azure-mgmt-web` 11.0.1).
 pub(crate) const VERSIONS: &[&str] = &[
     "2020-06-01",
     "2020-12-01",
@@ -30,6 +31,7 @@ pub(crate) const VERSIONS: &[&str] = &[
     "2024-04-01",
     "2024-11-01",
     "2025-03-01",
+    "2025-05-01",
 ];
 /// Type of sites.
 pub(crate) const SITE_TYPE: &str = "Microsoft.Web/sites";

@@ -13,8 +13,17 @@ use super::kind::{Call, Kind, Place, Speed, Write};
 use super::reply::Reply;
 use crate::state::resource::{Resource, key};
 
-pub(crate) const VERSIONS: &[&str] =
-    &["2021-09-01", "2022-09-01", "2023-01-01", "2023-04-01", "2023-05-01", "2024-01-01", "2025-06-01"];
+/// The newest is what Microsoft's own library sends (`azure-mgmt-storage` 25.3.0).
+pub(crate) const VERSIONS: &[&str] = &[
+    "2021-09-01",
+    "2022-09-01",
+    "2023-01-01",
+    "2023-04-01",
+    "2023-05-01",
+    "2024-01-01",
+    "2025-06-01",
+    "2026-09-01",
+];
 
 pub(crate) static KINDS: &[Kind] = &[
     Kind {

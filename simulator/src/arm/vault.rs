@@ -19,8 +19,9 @@ use crate::state::{AddressKind, Data};
 
 /// Versions before 2026-02-01 end on 27 Feb 2027
 /// (<https://learn.microsoft.com/azure/key-vault/general/access-control-default>).
+/// The newest is what Microsoft's own library sends (`azure-mgmt-keyvault` 14.1.0).
 pub(crate) const VERSIONS: &[&str] =
-    &["2021-10-01", "2022-07-01", "2023-02-01", "2023-07-01", "2024-11-01", "2026-02-01"];
+    &["2021-10-01", "2022-07-01", "2023-02-01", "2023-07-01", "2024-11-01", "2026-02-01", "2026-05-15"];
 
 pub(crate) static KINDS: &[Kind] = &[
     Kind {

@@ -6,7 +6,7 @@ use simulator::simulator::Simulator;
 /// The installation's name.
 pub(super) const NAME: &str = "mimecast-audit";
 /// The resource group that the installer makes and removes.
-pub(super) const RESOURCE_GROUP: &str = "rg-mimecast-audit";
+pub(crate) const RESOURCE_GROUP: &str = "rg-mimecast-audit";
 /// The variable that the answers take the Mimecast application's id from.
 pub(super) const ID_VARIABLE: &str = "MIMECAST_CLIENT_ID";
 /// The variable that the answers take the Mimecast application's secret from.

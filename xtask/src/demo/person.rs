@@ -18,7 +18,7 @@ const ANSWERS: &str = "answers.yaml";
 const WORKER: &str = "mimecast-sentinel-worker";
 
 /// The person.
-pub(super) struct Person {
+pub(crate) struct Person {
     installer: PathBuf,
     environment: BTreeMap<String, String>,
     folder: TempDir,
@@ -26,7 +26,7 @@ pub(super) struct Person {
 
 impl Person {
     /// Somebody who may install into the simulator, with everything that takes at hand.
-    pub(super) fn new(simulator: &Simulator) -> Result<Self> {
+    pub(crate) fn new(simulator: &Simulator) -> Result<Self> {
         let folder = tempfile::tempdir().context("making a temporary folder")?;
         fs::write(folder.path().join(ANSWERS), answers::text(simulator)?)
             .context("writing the answers file")?;
@@ -40,7 +40,7 @@ impl Person {
     }
 
     /// Installs, and gives all that was printed.
-    pub(super) async fn install(&self) -> Result<String> {
+    pub(crate) async fn install(&self) -> Result<String> {
         self.run_to(&["install", "--answers", ANSWERS, "--package", WORKER, "--yes"], 0).await
     }
 
@@ -52,7 +52,7 @@ impl Person {
     }
 
     /// Removes the installation, and gives all that was printed.
-    pub(super) async fn tear_down(&self) -> Result<String> {
+    pub(crate) async fn tear_down(&self) -> Result<String> {
         self.run_to(&["teardown", "--answers", ANSWERS, "--yes"], 0).await
     }
 

@@ -1,6 +1,6 @@
 //! The gate's tools, pinned by lock files and fetched through the ordinary package clients.
 //!
-//! `tools/<name>/package-lock.json` and `tools/python/requirements.txt` hold versions and hashes, no
+//! `tools/<name>/package-lock.json` and `tools/<name>/requirements.txt` hold versions and hashes, no
 //! download addresses: where packages come from is the machine's own setting.
 
 use std::fs;
@@ -19,7 +19,8 @@ const STAMP: &str = ".installed-from";
 pub(super) fn fetch() -> Result<()> {
     npm("azurite")?;
     npm("content")?;
-    python()
+    python()?;
+    clients()
 }
 
 /// The Python environment that holds the tools from PyPI.
@@ -37,12 +38,27 @@ fn npm(name: &str) -> Result<()> {
     })
 }
 
+/// The Python environment that holds Microsoft's management libraries.
+pub(crate) fn clients_folder() -> PathBuf {
+    workspace::tools_folder().join("clients")
+}
+
 /// Makes the Python environment with the pinned tools.
 fn python() -> Result<()> {
-    let requirements = workspace::root().join("tools").join("python").join("requirements.txt");
-    let folder = python_folder();
-    once("python tools", &requirements, &folder, || {
-        succeed(workspace::command("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    environment("python", &python_folder())
+}
+
+/// Makes the Python environment with Microsoft's management libraries, apart from the tools: theirs are a
+/// hundred megabytes that nothing else needs.
+pub(crate) fn clients() -> Result<()> {
+    environment("clients", &clients_folder())
+}
+
+/// Makes a Python environment of what `tools/<name>/requirements.txt` pins.
+fn environment(name: &str, folder: &Path) -> Result<()> {
+    let requirements = workspace::root().join("tools").join(name).join("requirements.txt");
+    once(&format!("{name} environment"), &requirements, folder, || {
+        succeed(workspace::command("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
         succeed(
             workspace::command(folder.join("bin").join("python"))
                 .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
