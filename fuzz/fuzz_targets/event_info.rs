@@ -1,29 +1,8 @@
-//! Any text is read without a panic, to values that are parts of it.
+//! See `properties/event_info.rs`.
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use worker::transform::event_info;
+#[path = "../properties/event_info.rs"]
+mod property;
 
-fuzz_target!(|text: &str| {
-    let info = event_info::read(text);
-    let values = [
-        info.application,
-        info.source,
-        info.method,
-        info.reason,
-        info.second_factor,
-        info.target_user,
-        info.operation,
-        info.object,
-    ];
-    let whole = text.as_bytes().as_ptr_range();
-    for value in values.into_iter().flatten() {
-        assert!(!value.is_empty());
-        let part = value.as_bytes().as_ptr_range();
-        assert!(whole.start <= part.start && part.end <= whole.end);
-    }
-    if let Some(source) = info.source {
-        assert!(source.parse::<std::net::IpAddr>().is_ok());
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| property::check(data));

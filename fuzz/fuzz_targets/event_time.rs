@@ -1,26 +1,8 @@
-//! Any text is read without a panic; what is a time is written and read again as the same.
+//! See `properties/event_time.rs`.
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-use worker::transform::event_time;
+#[path = "../properties/event_time.rs"]
+mod property;
 
-fuzz_target!(|text: &str| {
-    let Some(time) = event_time::read(text) else {
-        // Whatever the standard's reader takes, ours takes too; save that it lets any byte part date
-        // and time, where ours asks for a `T` or a blank.
-        let parted = text.as_bytes().get(10).is_some_and(|byte| b"Tt ".contains(byte));
-        let taken = OffsetDateTime::parse(text, &Rfc3339)
-            .is_ok_and(|time| (1..=9999).contains(&time.to_utc().year()));
-        assert!(!(parted && taken));
-        return;
-    };
-    let mut written = Vec::new();
-    event_time::write(time, &mut written);
-    let written = std::str::from_utf8(&written).expect("a time is ASCII");
-    let kept = time.replace_nanosecond(time.nanosecond() / 100 * 100).expect("fewer digits");
-    assert_eq!(event_time::read(written), Some(kept));
-    assert_eq!(OffsetDateTime::parse(written, &Rfc3339).expect("RFC 3339"), kept);
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| property::check(data));

@@ -4,7 +4,7 @@
 //! run is answered with a failure only after its health row went out, so that Azure's own metrics are
 //! true. Source: azure-functions-host, `HttpWorkerService`.
 
-mod payload;
+pub mod payload;
 
 use std::cell::OnceCell;
 use std::future::IntoFuture;

@@ -3,6 +3,7 @@
 //! * [`clients`]: Microsoft's management libraries look at an installation.
 //! * [`content`]: every query of the analyst's content, analysed and run.
 //! * [`demo`]: the whole path on this machine, with the real programs.
+//! * [`fuzz`]: inputs searched for that break a property.
 //! * [`mod@reference`]: the reference pages that come from the code.
 //! * [`mod@test`]: the whole gate.
 //! * [`torture`]: the real worker, killed at random instants.
@@ -10,6 +11,7 @@
 mod clients;
 mod content;
 mod demo;
+mod fuzz;
 mod reference;
 mod screen;
 mod test;
@@ -36,6 +38,8 @@ enum Chore {
     Content(content::Arguments),
     /// Play the whole path on this machine: install, rows, second run, teardown
     Demo(demo::Arguments),
+    /// Search for inputs on which the fuzz targets' properties do not hold
+    Fuzz(fuzz::Arguments),
     /// Write the reference pages that come from the code
     Reference,
     /// Run the whole gate: tools, format, audit, lints, documentation, tests
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Chore::Clients => clients::run(),
         Chore::Content(arguments) => content::run(&arguments),
         Chore::Demo(arguments) => demo::run(&arguments),
+        Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Reference => reference::write(),
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Torture(arguments) => torture::run(&arguments),

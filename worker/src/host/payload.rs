@@ -9,14 +9,14 @@ use crate::report::Trigger;
 
 /// One invocation.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Invocation {
+pub struct Invocation {
     /// What the trigger brought.
     data: Value,
 }
 
 impl Invocation {
     /// Reads a request's body. Anything at all is an invocation: that it came is what matters.
-    pub(super) fn read(body: &[u8]) -> Self {
+    pub fn read(body: &[u8]) -> Self {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let data = member(&body, "data").and_then(|data| {
             // The binding is called `timer` in our function.json; a person's own may be called otherwise.
@@ -29,7 +29,7 @@ impl Invocation {
     ///
     /// # Errors
     /// What is wrong with the text.
-    pub(super) fn work(&self) -> Result<Work, String> {
+    pub fn work(&self) -> Result<Work, String> {
         match &self.data {
             Value::String(text) if !text.trim().is_empty() => Work::parse(text),
             Value::String(_) => Ok(Work::Sync(Trigger::Manual)),

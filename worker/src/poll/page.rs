@@ -25,7 +25,7 @@ pub struct PageStream {
 
 impl PageStream {
     /// Reads from this answer, whose status was good. `paged`: the request carried a page token.
-    pub(super) fn new(response: reqwest::Response, paged: bool, request_id: Option<String>) -> Self {
+    pub fn new(response: reqwest::Response, paged: bool, request_id: Option<String>) -> Self {
         Self {
             response,
             arrived: Bytes::new(),

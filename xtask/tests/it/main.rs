@@ -8,4 +8,5 @@ mod doors;
 mod manners;
 mod map;
 mod purity;
+mod seeds;
 mod sources;

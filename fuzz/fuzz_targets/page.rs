@@ -1,0 +1,8 @@
+//! See `properties/page.rs`.
+
+#![no_main]
+
+#[path = "../properties/page.rs"]
+mod property;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| property::check(data));
