@@ -34,7 +34,6 @@ pub use claims::PrincipalKind;
 pub use credential::{AuthMethod, Clock, EnvironmentValues, SignInAttempt, SignedIn};
 pub use error::{AzureError, ErrorLeaf, ErrorTree, Hint, Refusal};
 pub use host::HostStatus;
-pub use http::client as http_client;
 pub use id::{IdError, ResourceId};
 pub use publish::Published;
 pub use query::Rows;
@@ -94,6 +93,14 @@ pub enum Deleted {
     AlreadyGone,
 }
 
+/// A client for other services than Azure's, with the same rules on redirects, proxies and certificates.
+///
+/// # Errors
+/// [`AzureError::Certificates`] and [`AzureError::Client`].
+pub fn http_client(certificates: Option<&std::path::Path>) -> Result<reqwest::Client, AzureError> {
+    http::client(certificates, Timings::default().answer)
+}
+
 impl Azure {
     /// Signs in and gets the first token, so that whoever cannot sign in learns it here.
     ///
@@ -101,7 +108,7 @@ impl Azure {
     /// [`AzureError::SignIn`] with each way tried and why it failed; [`AzureError::WrongTenant`];
     /// [`AzureError::Certificates`] or [`AzureError::Client`] before anything is sent.
     pub async fn connect(options: ConnectOptions) -> Result<Self, AzureError> {
-        let client = http::client(options.certificates.as_deref())?;
+        let client = http::client(options.certificates.as_deref(), options.timings.answer)?;
         let sign_in = SignIn {
             method: options.auth,
             cloud: options.cloud.clone(),
@@ -167,6 +174,24 @@ impl Azure {
             }
         };
         self.finish_put(&what, id, api_version, answer).await
+    }
+
+    /// As [`Azure::put`], for a resource that builds on others made a moment ago: a refusal that says that
+    /// one of them is not there, or not ready, is waited out for as long as such things take to settle.
+    ///
+    /// # Errors
+    /// As [`Azure::put`], after the wait.
+    pub async fn put_on_new(
+        &self,
+        id: &ResourceId,
+        api_version: &str,
+        body: &Value,
+    ) -> Result<Value, AzureError> {
+        let decide = |error: &AzureError| match error.retry() {
+            Retry::Never if builds_on_new(error) => Retry::Backoff,
+            other => other,
+        };
+        retry::retry(&self.inner.timings.settling, decide, || self.put(id, api_version, body)).await
     }
 
     /// Changes the given properties of the resource and leaves the others, where the provider has
@@ -318,6 +343,19 @@ fn means_absent(error: &AzureError) -> bool {
         Some(409) => error.has_code("MissingSubscriptionRegistration"),
         _ => false,
     }
+}
+
+/// Whether a refusal is explained by what was made a moment ago: a group, a parent or an identity that one
+/// of Azure's servers does not know yet
+/// (<https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/error-not-found>), a table that
+/// rules cannot see yet.
+fn builds_on_new(error: &AzureError) -> bool {
+    // What was given up has had its own wait.
+    if matches!(error, AzureError::GaveUp { .. }) {
+        return false;
+    }
+    let absent = error.status() == Some(404) && !error.has_code("SubscriptionNotFound");
+    absent || ["InvalidOutputTable", "FailedIdentityOperation"].iter().any(|code| error.has_code(code))
 }
 
 /// A header value that debug output shows as `Sensitive`.

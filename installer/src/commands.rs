@@ -4,6 +4,7 @@ pub mod answers;
 pub mod arguments;
 pub mod gather;
 pub mod install;
+mod interruption;
 pub mod plan;
 pub mod runs;
 pub mod status;
@@ -32,17 +33,26 @@ pub async fn run(world: &World) -> ExitCode {
         }
     };
     let ui = Ui::new(world, arguments.global.output, arguments.global.loudness(), arguments.global.no_color);
-    let ended = match &arguments.command {
-        Command::Plan(options) => plan::run(world, &ui, &arguments.global, options).await,
-        Command::Install(options) => install::run(world, &ui, &arguments.global, options).await,
-        Command::Teardown(options) => teardown::run(world, &ui, &arguments.global, options).await,
-        Command::Status(options) => status::run(world, &ui, &arguments.global, options).await,
-        Command::Logs(options) => runs::logs(world, &ui, &arguments.global, options).await,
-        Command::Pause(options) => runs::pace(world, &ui, &arguments.global, options, Pace::Pause).await,
-        Command::Resume(options) => runs::pace(world, &ui, &arguments.global, options, Pace::Resume).await,
-        Command::Backfill(options) => runs::backfill(world, &ui, &arguments.global, options).await,
-        Command::Replay(options) => runs::replay(world, &ui, &arguments.global, options).await,
-        Command::Answers(command) => answers::run(world, &ui, &arguments.global, command),
+    let command = async {
+        match &arguments.command {
+            Command::Plan(options) => plan::run(world, &ui, &arguments.global, options).await,
+            Command::Install(options) => install::run(world, &ui, &arguments.global, options).await,
+            Command::Teardown(options) => teardown::run(world, &ui, &arguments.global, options).await,
+            Command::Status(options) => status::run(world, &ui, &arguments.global, options).await,
+            Command::Logs(options) => runs::logs(world, &ui, &arguments.global, options).await,
+            Command::Pause(options) => runs::pace(world, &ui, &arguments.global, options, Pace::Pause).await,
+            Command::Resume(options) => {
+                runs::pace(world, &ui, &arguments.global, options, Pace::Resume).await
+            }
+            Command::Backfill(options) => runs::backfill(world, &ui, &arguments.global, options).await,
+            Command::Replay(options) => runs::replay(world, &ui, &arguments.global, options).await,
+            Command::Answers(command) => answers::run(world, &ui, &arguments.global, command),
+        }
+    };
+    let ended = tokio::select! {
+        biased;
+        failure = interruption::of_command(world) => Err(failure),
+        ended = command => ended,
     };
     match ended {
         Ok(code) => ExitCode::from(code),

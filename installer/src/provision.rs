@@ -9,8 +9,8 @@ pub mod wait;
 use std::collections::{BTreeMap, BTreeSet};
 
 use contract::secret::Secret;
-use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use futures::{Stream, StreamExt};
 use serde_json::Value;
 
 use crate::azure::{Azure, AzureError};
@@ -62,6 +62,16 @@ pub enum ProvisionError {
         /// Where the value should have been.
         pointer: String,
     },
+    /// A table does not hold, when it is read back, what was written.
+    #[error(
+        "{title} was written, and read back it has no column `{column}`: compare it in the portal before going on"
+    )]
+    Column {
+        /// What it was about.
+        title: String,
+        /// The column and its type.
+        column: String,
+    },
     /// Something that travels beside the plan was not given.
     #[error("{title} needs {what}, which was not given")]
     Material {
@@ -87,12 +97,25 @@ pub struct Failed {
     pub source: ProvisionError,
     /// What had been done.
     pub provisioned: Provisioned,
+    /// Titles of the steps that Azure was still busy with, where nobody waited for their end.
+    pub under_way: Vec<String>,
+}
+
+/// What the person wants while a plan is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steer {
+    /// No new step begins until they have decided.
+    Hold,
+    /// Steps begin again.
+    GoOn,
+    /// No new step begins; those under way are waited for.
+    Finish,
+    /// Nothing is waited for. What Azure is busy with goes on there.
+    Leave,
 }
 
 /// Carries out a plan. After a failure no new step begins; those under way are waited for, so that
-/// nothing is left half made that could have been whole.
-///
-/// `stop` ends it in the same way when it becomes ready.
+/// nothing is left half made that could have been whole. `steering` may end it in the same way, or at once.
 ///
 /// # Errors
 /// [`Failed`] with the first failure and everything that was done.
@@ -102,7 +125,7 @@ pub async fn provision(
     world: &World,
     plan: &Plan,
     material: &Material,
-    stop: impl Future<Output = ()>,
+    steering: impl Stream<Item = Steer>,
 ) -> Result<Provisioned, Failed> {
     let keys: BTreeSet<&str> = plan.steps.iter().map(|step| step.key.as_str()).collect();
     let mut waiting: Vec<&Step> = plan.steps.iter().collect();
@@ -110,11 +133,13 @@ pub async fn provision(
     let mut made = Provisioned::default();
     let mut failure: Option<ProvisionError> = None;
     let mut running = FuturesUnordered::new();
-    let mut stop = std::pin::pin!(futures::FutureExt::fuse(stop));
+    let mut under_way: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut steering = std::pin::pin!(steering);
+    let mut held = false;
     let total = plan.steps.len();
 
     loop {
-        if failure.is_none() {
+        if failure.is_none() && !held {
             let mut index = 0;
             while index < waiting.len() && running.len() < STEPS_AT_ONCE {
                 let step = waiting[index];
@@ -137,9 +162,16 @@ pub async fn provision(
                             done: made.done.len(),
                             total,
                         });
+                        under_way.insert(&step.key, &step.title);
+                        let surroundings =
+                            if step.depends_on.iter().any(|key| finished.contains(key.as_str())) {
+                                Surroundings::New
+                            } else {
+                                Surroundings::Settled
+                            };
                         running.push(async move {
                             let watch = world.stopwatch();
-                            (step, watch, act::act(azure, ui, step, action, material).await)
+                            (step, watch, act::act(azure, ui, step, action, material, surroundings).await)
                         });
                     }
                     Err(error) => {
@@ -149,15 +181,33 @@ pub async fn provision(
                 }
             }
         }
-        let ended = futures::select! {
-            () = stop => {
-                failure.get_or_insert(ProvisionError::Stopped);
+        let undecided = held && failure.is_none() && !waiting.is_empty();
+        if running.is_empty() && !undecided {
+            break;
+        }
+        let (step, watch, outcome) = tokio::select! {
+            biased;
+            Some(steer) = steering.next() => {
+                match steer {
+                    Steer::Hold => held = true,
+                    Steer::GoOn => held = false,
+                    Steer::Finish | Steer::Leave => {
+                        failure.get_or_insert(ProvisionError::Stopped);
+                    }
+                }
+                if steer == Steer::Leave {
+                    break;
+                }
                 continue;
             }
-            ended = running.next() => ended,
-            complete => None,
+            Some(ended) = running.next() => ended,
+            // Whoever steered is gone, and with them the answer that was waited for.
+            else => {
+                held = false;
+                continue;
+            }
         };
-        let Some((step, watch, outcome)) = ended else { break };
+        under_way.remove(step.key.as_str());
         match outcome {
             Ok(resource) => {
                 finished.insert(&step.key);
@@ -167,6 +217,8 @@ pub async fn provision(
                     key: step.key.clone(),
                     title: step.title.clone(),
                     millis: watch.millis(),
+                    done: made.done.len(),
+                    total,
                 });
             }
             Err(error) => {
@@ -185,8 +237,21 @@ pub async fn provision(
     }
     match failure {
         None => Ok(made),
-        Some(source) => Err(Failed { source, provisioned: made }),
+        Some(source) => Err(Failed {
+            source,
+            provisioned: made,
+            under_way: under_way.into_values().map(str::to_owned).collect(),
+        }),
     }
+}
+
+/// How long ago the things were made that a step builds on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Surroundings {
+    /// Before this plan began.
+    Settled,
+    /// By this plan: not every server of Azure knows of them yet.
+    New,
 }
 
 /// The step's action with every mark filled.

@@ -6,6 +6,7 @@ pub mod event;
 pub mod failure;
 pub mod human;
 pub mod json;
+mod moving;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -42,6 +43,15 @@ pub enum Loudness {
 pub trait Listener: Send + Sync {
     /// Shows one event.
     fn on(&self, event: &Event);
+
+    /// Leaves the terminal to a question: what happens from now on is shown after it.
+    fn hold(&self) {}
+
+    /// Shows what happened meanwhile.
+    fn release(&self) {}
+
+    /// Takes away what was drawn for the time of the work alone.
+    fn settle(&self) {}
 }
 
 /// The terminal, as one value that is passed to whoever has something to say.
@@ -67,7 +77,9 @@ impl Ui {
             Output::Human => Arc::new(human::Lines::new(
                 loudness,
                 colour(world.terminal.error),
-                world.terminal.error && world.variable("CI").is_none(),
+                world.terminal.error
+                    && world.variable("CI").is_none()
+                    && world.variable("TERM") != Some("dumb"),
             )),
         };
         Self { output, colour: colour(world.terminal.output), listener }
@@ -116,7 +128,7 @@ impl Ui {
 
     /// Asks a yes-or-no question; without a terminal the answer is no.
     pub fn confirm(&self, world: &World, question: &str) -> bool {
-        if !world.terminal.input || !world.terminal.error || self.output == Output::Json {
+        if !self.asks(world) {
             return false;
         }
         dialoguer::Confirm::new()
@@ -124,6 +136,31 @@ impl Ui {
             .default(false)
             .interact_on(&console::Term::stderr())
             .unwrap_or(false)
+    }
+
+    /// Whether a question can be asked while work goes on.
+    pub fn asks(&self, world: &World) -> bool {
+        world.terminal.input && world.terminal.error && self.output == Output::Human
+    }
+
+    /// Asks a yes-or-no question while work goes on; anything but a yes is a no. What happens meanwhile is
+    /// shown after [`Ui::settle`] or [`Ui::answered`]. The terminal is left as it is, so that the work may
+    /// end while the question stands.
+    pub async fn ask_meanwhile(&self, world: &World, question: &str) -> bool {
+        self.listener.hold();
+        let _ = write!(io::stderr().lock(), "\n{question} [y/N] ");
+        let line = world.read_line().await.unwrap_or_default();
+        matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    }
+
+    /// The question is over: shows what happened meanwhile.
+    pub fn answered(&self) {
+        self.listener.release();
+    }
+
+    /// The work is over: what was drawn for its time alone goes.
+    pub fn settle(&self) {
+        self.listener.settle();
     }
 
     /// What the output is made for.

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use time::OffsetDateTime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 /// The largest file of answers, secrets or endpoints that is read. None of them has a reason to be
 /// larger; a mistaken path should not fill the memory.
@@ -35,6 +37,46 @@ impl Stopwatch {
     }
 }
 
+/// Who deals with signals that ask the process to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignalsGoTo {
+    /// The operating system, which ends the process: so it is from the start, while questions are asked,
+    /// whose reader no handler must stand before.
+    System,
+    /// Whoever carries out a plan.
+    Plan,
+    /// The command, which ends with a word on how things stand.
+    Command,
+}
+
+/// A signal that asks the process to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Ctrl-C at a terminal (`SIGINT`).
+    Interrupt,
+    /// Another program (`SIGTERM`).
+    Terminate,
+}
+
+/// The signals that ask the process to end, from now on.
+#[derive(Debug)]
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Waits for the next one.
+    pub async fn next(&mut self) -> Asked {
+        tokio::select! {
+            Some(()) = self.interrupt.recv() => Asked::Interrupt,
+            Some(()) = self.terminate.recv() => Asked::Terminate,
+            // No signal can come any more.
+            else => std::future::pending().await,
+        }
+    }
+}
+
 /// What the process was started with.
 #[derive(Debug, Clone)]
 pub struct World {
@@ -43,6 +85,8 @@ pub struct World {
     environment: BTreeMap<String, String>,
     /// The standard streams.
     pub terminal: Terminal,
+    /// Who deals with signals; set by whoever does.
+    pub signals_go_to: watch::Sender<SignalsGoTo>,
 }
 
 impl World {
@@ -62,6 +106,7 @@ impl World {
                 output: console::user_attended(),
                 error: console::user_attended_stderr(),
             },
+            signals_go_to: watch::Sender::new(SignalsGoTo::System),
         }
     }
 
@@ -71,7 +116,33 @@ impl World {
             arguments: Vec::new(),
             environment,
             terminal: Terminal { input: false, output: false, error: false },
+            signals_go_to: watch::Sender::new(SignalsGoTo::System),
         }
+    }
+
+    /// Listens for signals. From the first call on none of them ends the process by itself.
+    ///
+    /// # Errors
+    /// When no handler can be installed.
+    pub fn signals(&self) -> io::Result<Signals> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for a line on standard input, in a thread of its own: the process may end while it waits.
+    /// `None` at the end of the input.
+    pub async fn read_line(&self) -> Option<String> {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+            let read = io::stdin().read_line(&mut line);
+            // Nobody listens any more where the work has ended meanwhile.
+            let _ = sender.send(matches!(read, Ok(1..)).then_some(line));
+        });
+        receiver.await.ok().flatten()
     }
 
     /// A variable, if it is set and not empty.

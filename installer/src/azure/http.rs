@@ -15,9 +15,6 @@ use super::error::{AzureError, ErrorTree, Refusal};
 
 /// A connection that does not stand by then is tried anew.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-/// Azure Resource Manager answers or hands over to a long operation well within this; an upload of
-/// a package over a slow line needs most of it.
-const READ_TIMEOUT: Duration = Duration::from_secs(300);
 /// The longest answer that is read, in bytes. The largest expected are query results, which the
 /// service itself cuts at 64 MB (<https://learn.microsoft.com/azure/azure-monitor/service-limits>),
 /// and ours ask for far less.
@@ -29,12 +26,13 @@ const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-reque
 
 /// Makes the client: no redirects, since a redirect could take a token elsewhere; the system's
 /// proxy settings and trusted certificates (`HTTPS_PROXY`, `SSL_CERT_FILE`), plus those of a file.
-pub fn client(certificates: Option<&Path>) -> Result<reqwest::Client, AzureError> {
+/// An answer that stays away for `patience` is given up.
+pub(super) fn client(certificates: Option<&Path>, patience: Duration) -> Result<reqwest::Client, AzureError> {
     let mut builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT);
+        .read_timeout(patience);
     if let Some(path) = certificates {
         let unusable = |source| AzureError::Certificates { path: path.to_owned(), source };
         let pem = std::fs::read(path).map_err(|error| unusable(error.into()))?;

@@ -176,6 +176,10 @@ impl ResourceId {
 impl fmt::Display for ResourceId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = self.kind();
+        // A provider of a subscription, which is called as a resource is.
+        if !kind.contains('/') && kind.contains('.') {
+            return write!(formatter, "resource provider `{kind}`");
+        }
         let known = NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(&kind));
         match known {
             Some((_, words)) => write!(formatter, "{words} `{}`", self.name())?,
@@ -222,6 +226,7 @@ const NAMES: &[(&str, &str)] = &[
     ("Microsoft.Storage/storageAccounts/queueServices/queues", "queue"),
     ("Microsoft.Web/serverfarms", "App Service plan"),
     ("Microsoft.Web/sites", "Function App"),
+    ("Microsoft.Web/sites/basicPublishingCredentialsPolicies", "policy on publishing by password"),
     ("Microsoft.Web/sites/config", "configuration"),
 ];
 
@@ -293,6 +298,7 @@ mod tests {
     fn people_read_a_phrase() {
         for (rest, phrase) in [
             ("", "subscription `00000000-0000-0000-0000-000000000001`"),
+            ("/providers/Microsoft.Web", "resource provider `Microsoft.Web`"),
             ("/resourceGroups/rg-y", "resource group `rg-y`"),
             (
                 "/resourceGroups/rg-y/providers/Microsoft.Storage/storageAccounts/stx",

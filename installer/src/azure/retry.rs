@@ -41,9 +41,14 @@ pub struct Timings {
     /// What settles a while after another change: a new principal that roles cannot be given to
     /// yet, a resource that reads back as absent just after it was made.
     pub settling: RetryPolicy,
-    /// Data calls just after their role was given: a role spreads within ten minutes
-    /// (<https://learn.microsoft.com/azure/role-based-access-control/troubleshooting>).
+    /// Data calls just after their role was given: a role spreads within ten minutes as a rule
+    /// (<https://learn.microsoft.com/azure/role-based-access-control/troubleshooting>), and within thirty
+    /// where data collection rules are concerned
+    /// (<https://learn.microsoft.com/azure/azure-monitor/logs/tutorial-logs-ingestion-portal>).
     pub role_spreading: RetryPolicy,
+    /// How long an answer may stay away. Azure Resource Manager answers or hands over to a long operation
+    /// well within this; an upload of a package over a slow line needs most of it.
+    pub answer: Duration,
     /// Between two looks at a long operation, where Azure names no delay of its own.
     pub poll_every: Duration,
     /// How long one operation may take before we stop looking.
@@ -62,7 +67,8 @@ impl Default for Timings {
             sign_in: policy(1, 5, 20),
             calls: policy(1, 60, 300),
             settling: policy(2, 15, 300),
-            role_spreading: policy(5, 30, 900),
+            role_spreading: policy(5, 30, 1_800),
+            answer: Duration::from_secs(300),
             poll_every: Duration::from_secs(3),
             operation: Duration::from_secs(30 * 60),
         }
@@ -70,7 +76,8 @@ impl Default for Timings {
 }
 
 impl Timings {
-    /// The same waits with every delay and limit multiplied, as tests and demonstrations need.
+    /// The same waits with every delay and limit multiplied, as tests and demonstrations need. How long an
+    /// answer may stay away is left: it depends on the machine, and on nothing that a test could hurry.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
         let policy = |policy: RetryPolicy| RetryPolicy {
@@ -84,6 +91,7 @@ impl Timings {
             calls: policy(self.calls),
             settling: policy(self.settling),
             role_spreading: policy(self.role_spreading),
+            answer: self.answer,
             poll_every: self.poll_every.mul_f64(factor),
             operation: self.operation.mul_f64(factor),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::arguments::{Global, InstallOptions};
+use super::interruption::Wishes;
 use super::{gather, plan, unwritable};
 use crate::answers::{Origin, yaml};
 use crate::azure::{Azure, ResourceId};
@@ -68,13 +69,13 @@ pub(super) async fn run(
     }
 
     let material = Material { secrets: secrets.into_values(), package: package.map(|package| package.bytes) };
-    carry_out(&azure, ui, world, plan, &material).await?;
     ui.say(Event::Note {
         text: format!(
-            "portal: {}#@/resource/subscriptions/{}/resourceGroups/{}",
+            "portal, to watch it: {}#@/resource/subscriptions/{}/resourceGroups/{}",
             intent.cloud.portal, plan.subscription_id, plan.resource_group
         ),
     });
+    carry_out(&azure, ui, world, plan, &material).await?;
 
     let report = if options.no_wait {
         None
@@ -167,21 +168,28 @@ pub(super) async fn carry_out(
     plan: &Plan,
     material: &Material,
 ) -> Result<Provisioned, Failure> {
-    let stop = async {
-        // Without a handler nobody can stop it in a good way, which is no reason not to begin.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+    let mut wishes = Wishes::of(world, ui);
+    let carried_out = provision(azure, ui, world, plan, material, wishes.steering()).await;
+    wishes.end(world);
+    ui.settle();
+    carried_out.map_err(unfinished)
+}
+
+/// What the person reads when a plan was not carried out to its end.
+pub fn unfinished(failed: Failed) -> Failure {
+    let mut failure = match &failed.source {
+        error @ ProvisionError::Circle(_) => Failure::internal(error),
+        ProvisionError::Stopped if failed.under_way.is_empty() => {
+            Failure::user("stopped; what Azure was busy with has ended")
         }
+        ProvisionError::Stopped => Failure::problems(
+            "stopped at once; Azure goes on with what it was busy with:",
+            failed.under_way.iter(),
+        ),
+        error => Failure::of(error),
     };
-    provision(azure, ui, world, plan, material, stop).await.map_err(|failed: Failed| {
-        let mut failure = match &failed.source {
-            error @ ProvisionError::Circle(_) => Failure::internal(error),
-            error => Failure::of(error),
-        };
-        if matches!(failed.source, ProvisionError::Stopped) {
-            failure = Failure::user("stopped; what Azure was doing has ended");
-            failure.kind = Kind::Interrupted;
-        }
-        failure.after(failed.provisioned.done, TO_GO_ON)
-    })
+    if matches!(failed.source, ProvisionError::Stopped) {
+        failure.kind = Kind::Interrupted;
+    }
+    failure.after(failed.provisioned.done, TO_GO_ON)
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::wait::{wait_for, wait_until};
-use super::{Material, ProvisionError};
+use super::wait::{Usual, wait_for, wait_until};
+use super::{Material, ProvisionError, Surroundings};
 use crate::azure::blob::Access;
 use crate::azure::vault::Vault;
 use crate::azure::{Azure, AzureError, ResourceId};
@@ -19,7 +19,28 @@ use crate::ui::{Event, Ui};
 const ASSIGNMENTS: &str = "Microsoft.Authorization/roleAssignments";
 
 /// Why a data call may take a while.
-const ROLE_SPREADS: &str = "a role given a moment ago usually works within a minute or two, at times ten";
+const ROLE_SPREADS: Usual = Usual {
+    reason: "a role given a moment ago usually works within two minutes, at times thirty",
+    secs: 120,
+};
+/// Why a resource may take a while.
+const AZURE_MAKES_IT: Usual = Usual { reason: "Azure usually makes it within a minute", secs: 60 };
+/// Why a first deployment takes a while.
+const FIRST_DEPLOYMENT: Usual = Usual {
+    reason: "a first deployment usually takes one to five minutes: the host's name and role must be known first",
+    secs: 180,
+};
+/// Why a secret may take a while.
+const VAULT_IS_NEW: Usual =
+    Usual { reason: "the name of a new vault is usually known everywhere within a minute", secs: 60 };
+/// Why a registration takes a while.
+const REGISTERING: Usual = Usual { reason: "registering usually takes a minute or two", secs: 90 };
+/// Why a deletion takes a while.
+const DELETING: Usual = Usual { reason: "Azure usually takes it away within a minute", secs: 60 };
+/// Why a migration takes a while.
+const MIGRATING: Usual = Usual { reason: "migrating a table usually takes some minutes", secs: 180 };
+/// Why purging takes a while.
+const PURGING: Usual = Usual { reason: "purging usually takes a minute", secs: 60 };
 
 /// Tells why a step takes long, once it does.
 struct Notice<'a> {
@@ -29,7 +50,16 @@ struct Notice<'a> {
 }
 
 impl Notice<'_> {
-    async fn when_slow<T>(&self, reason: &str, work: impl Future<Output = T>) -> T {
+    async fn when_slow<T>(&self, usual: Usual, work: impl Future<Output = T>) -> T {
+        self.told_when_slow(usual.reason, Some(usual.secs), work).await
+    }
+
+    async fn told_when_slow<T>(
+        &self,
+        reason: &str,
+        usual_secs: Option<u64>,
+        work: impl Future<Output = T>,
+    ) -> T {
         let mut work = std::pin::pin!(work);
         let slow = tokio::time::sleep(self.azure.timings().poll_every);
         tokio::select! {
@@ -40,6 +70,7 @@ impl Notice<'_> {
             key: self.step.key.clone(),
             title: self.step.title.clone(),
             reason: reason.to_owned(),
+            usual_secs,
         });
         work.await
     }
@@ -77,6 +108,7 @@ pub(super) async fn act(
     step: &Step,
     action: Action,
     material: &Material,
+    surroundings: Surroundings,
 ) -> Result<Value, ProvisionError> {
     let refused = |source: AzureError| ProvisionError::Step { title: step.title.clone(), source };
     let parse = |id: &str| ResourceId::parse(id).map_err(|error| refused(AzureError::Id(error)));
@@ -84,14 +116,21 @@ pub(super) async fn act(
     let notice = Notice { azure, ui, step };
     match action {
         Action::PutResource { id, api_version, body } => {
-            azure.put(&parse(&id)?, &api_version, &body).await.map_err(refused)
+            let id = parse(&id)?;
+            let made = notice.when_slow(AZURE_MAKES_IT, put(azure, &id, &api_version, &body, surroundings));
+            let made = made.await.map_err(refused)?;
+            match lost_column(&body, &made) {
+                None => Ok(made),
+                Some(column) => Err(ProvisionError::Column { title: step.title.clone(), column }),
+            }
         }
         Action::AssignRole { scope, api_version, body } => {
             let text = |name: &str| body["properties"][name].as_str().unwrap_or_default().to_owned();
             let role = text("roleDefinitionId").rsplit('/').next().unwrap_or_default().to_owned();
             let name = assignment_name(&scope, &text("principalId"), &role);
             let id = parse(&format!("{scope}/providers/{ASSIGNMENTS}/{name}"))?;
-            match azure.put(&id, &api_version, &body).await {
+            let given = notice.when_slow(AZURE_MAKES_IT, put(azure, &id, &api_version, &body, surroundings));
+            match given.await {
                 // The same role for the same principal under another name: it is given.
                 Err(error) if error.has_code("RoleAssignmentExists") => Ok(body),
                 other => other.map_err(refused),
@@ -110,23 +149,24 @@ pub(super) async fn act(
                 id: parse(&vault_id)?,
                 uri: url(&vault_uri).ok_or_else(|| missing("the vault's address"))?,
             };
-            azure.set_secret(&vault, &name, value, Access::JustGranted).await.map_err(refused)?;
+            let writing = azure.set_secret(&vault, &name, value, Access::JustGranted);
+            notice.when_slow(VAULT_IS_NEW, writing).await.map_err(refused)?;
             Ok(Value::Null)
         }
         Action::RegisterProvider { subscription_id, namespace } => {
             let registering = register(azure, &subscription_id, &namespace);
-            notice
-                .when_slow("registering usually takes a minute or two", registering)
-                .await
-                .map_err(refused)?;
+            notice.when_slow(REGISTERING, registering).await.map_err(refused)?;
             Ok(Value::Null)
         }
         Action::MigrateTable { id, api_version } => {
-            azure.post(&parse(&id)?, "migrate", &api_version, &Value::Null).await.map_err(refused)
+            let id = parse(&id)?;
+            let migrating = azure.post(&id, "migrate", &api_version, &Value::Null);
+            notice.when_slow(MIGRATING, migrating).await.map_err(refused)
         }
         Action::AwaitRole { scope, api_version, principal_id, role } => {
             let waiting = await_role(azure, &scope, &api_version, &principal_id, &role);
-            notice.when_slow(&role_command(&scope, &principal_id, &role), waiting).await.map_err(refused)?;
+            let command = role_command(&scope, &principal_id, &role);
+            notice.told_when_slow(&command, None, waiting).await.map_err(refused)?;
             Ok(Value::Null)
         }
         Action::UploadIfAbsent { container_url, blob, text, optional } => {
@@ -150,10 +190,7 @@ pub(super) async fn act(
             let package = material.package.clone().ok_or_else(|| missing("the worker package"))?;
             let site_id = parse(&site_id)?;
             let publishing = deploy::publish::publish(azure, &site_id, package, &sha256, previous.as_deref());
-            notice
-                .when_slow("the first deployment usually takes one to five minutes", publishing)
-                .await
-                .map_err(refused)
+            notice.when_slow(FIRST_DEPLOYMENT, publishing).await.map_err(refused)
         }
         Action::MergeSettings { site_id, set, remove } => {
             let id = parse(&site_id)?;
@@ -168,10 +205,11 @@ pub(super) async fn act(
         Action::PurgeVault { id, api_version } => {
             let id = parse(&id)?;
             let purging = azure.post(&id, "purge", &api_version, &Value::Null);
-            notice.when_slow("purging usually takes a minute", purging).await.map_err(refused)
+            notice.when_slow(PURGING, purging).await.map_err(refused)
         }
         Action::Delete { id, api_version } => {
-            azure.delete(&parse(&id)?, &api_version).await.map_err(refused)?;
+            let id = parse(&id)?;
+            notice.when_slow(DELETING, azure.delete(&id, &api_version)).await.map_err(refused)?;
             Ok(Value::Null)
         }
         Action::DeleteEmptyGroup { id, api_version } => {
@@ -180,7 +218,8 @@ pub(super) async fn act(
                 .await
                 .map_err(refused)?;
             if left.is_empty() {
-                azure.delete(&parse(&id)?, &api_version).await.map_err(refused)?;
+                let id = parse(&id)?;
+                notice.when_slow(DELETING, azure.delete(&id, &api_version)).await.map_err(refused)?;
             } else {
                 ui.say(Event::StepSkipped {
                     key: step.key.clone(),
@@ -191,6 +230,43 @@ pub(super) async fn act(
             Ok(Value::Null)
         }
     }
+}
+
+async fn put(
+    azure: &Azure,
+    id: &ResourceId,
+    api_version: &str,
+    body: &Value,
+    surroundings: Surroundings,
+) -> Result<Value, AzureError> {
+    match surroundings {
+        Surroundings::Settled => azure.put(id, api_version, body).await,
+        Surroundings::New => azure.put_on_new(id, api_version, body).await,
+    }
+}
+
+/// The first column of a written table that is not there when the table is read back. A write replaces the
+/// whole list, so a column that is missing is somebody's data that no query finds any more.
+fn lost_column(written: &Value, read: &Value) -> Option<String> {
+    let schema = "/properties/schema";
+    let wanted = written.pointer(schema)?["columns"].as_array()?;
+    let read = &read.pointer(schema).unwrap_or(&Value::Null);
+    let there = |column: &Value| {
+        ["columns", "standardColumns"].into_iter().filter_map(|list| read[list].as_array()).flatten().any(
+            |each| {
+                let same = |member: &str| {
+                    let text =
+                        |value: &Value| value[member].as_str().unwrap_or_default().to_ascii_lowercase();
+                    text(each) == text(column)
+                };
+                same("name") && same("type")
+            },
+        )
+    };
+    wanted.iter().find(|column| !there(column)).map(|column| {
+        let text = |member: &str| column[member].as_str().unwrap_or_default();
+        format!("{} ({})", text("name"), text("type"))
+    })
 }
 
 /// Waits until somebody has given the role.

@@ -54,6 +54,9 @@ pub enum Event {
         title: String,
         /// What for, and how long that usually takes.
         reason: String,
+        /// How many seconds that usually takes, where it is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        usual_secs: Option<u64>,
     },
     /// A step is done.
     StepDone {
@@ -63,6 +66,10 @@ pub enum Event {
         title: String,
         /// How long it took.
         millis: u64,
+        /// How many steps are done now.
+        done: usize,
+        /// How many there are.
+        total: usize,
     },
     /// A step was not needed.
     StepSkipped {

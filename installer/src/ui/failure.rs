@@ -115,7 +115,11 @@ impl Failure {
         let mut chain = self.chain.iter();
         let _ = writeln!(text, "{heading}: {}", chain.next().map_or("", String::as_str));
         for cause in chain {
-            let _ = writeln!(text, "  caused by: {cause}");
+            let mut lines = cause.lines();
+            let _ = writeln!(text, "  caused by: {}", lines.next().unwrap_or_default());
+            for line in lines {
+                let _ = writeln!(text, "    {}", line.trim_start());
+            }
         }
         for problem in &self.problems {
             let _ = writeln!(text, "  {problem}");

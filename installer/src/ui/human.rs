@@ -1,15 +1,13 @@
 //! Events and plans for people.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use console::Style;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::Value;
 
+use super::moving::Moving;
 use super::{Event, Listener, Loudness};
 use crate::plan::change::{Change, PropertyChange};
 use crate::plan::{Plan, Severity, output};
@@ -17,20 +15,25 @@ use crate::verify::{Outcome, Probe};
 
 /// Values longer than this are cut in a plan; JSON has them whole.
 const VALUE_LIMIT_CHARS: usize = 100;
+/// Columns before a line's text: the longest prefix, right-aligned, and a blank.
+const MARGIN_CHARS: usize = 10;
+/// The narrowest text that is worth breaking into lines.
+const LEAST_WIDTH_CHARS: usize = 20;
 
 /// The listener: a line an event, and on a terminal a moving line for each step under way.
 pub struct Lines {
     loudness: Loudness,
     colour: bool,
-    moving: Option<MultiProgress>,
-    bars: Mutex<HashMap<String, ProgressBar>>,
+    moving: Option<Moving>,
+    /// What happened while a question stands on the screen.
+    held: Mutex<Option<Vec<Event>>>,
 }
 
 impl Lines {
     /// A listener. `redraw` is whether stderr is a terminal whose lines can be drawn again.
     pub fn new(loudness: Loudness, colour: bool, redraw: bool) -> Self {
-        let moving = (redraw && loudness != Loudness::Quiet).then(MultiProgress::new);
-        Self { loudness, colour, moving, bars: Mutex::new(HashMap::new()) }
+        let moving = (redraw && loudness != Loudness::Quiet).then(Moving::new);
+        Self { loudness, colour, moving, held: Mutex::new(None) }
     }
 
     fn line(&self, prefix: &str, style: Style, text: &str) {
@@ -39,42 +42,20 @@ impl Lines {
         } else {
             prefix.to_owned()
         };
-        let padding = " ".repeat(9_usize.saturating_sub(prefix.chars().count()));
-        let line = format!("{padding}{styled} {text}");
+        let padding = " ".repeat(MARGIN_CHARS.saturating_sub(prefix.chars().count() + 1));
         match &self.moving {
             // Drawn above the moving lines.
             Some(moving) => {
-                let _ = moving.println(&line);
+                let text = wrapped(text, moving.columns());
+                moving.above(&format!("{padding}{styled} {text}"));
             }
             None => {
-                let _ = writeln!(io::stderr().lock(), "{line}");
+                let _ = writeln!(io::stderr().lock(), "{padding}{styled} {text}");
             }
         }
     }
 
-    fn begin(&self, key: &str, title: &str) {
-        let Some(moving) = &self.moving else { return };
-        let bar = moving.add(ProgressBar::new_spinner());
-        if let Ok(style) = ProgressStyle::with_template("  {spinner} {wide_msg} {elapsed:>4}") {
-            bar.set_style(style);
-        }
-        bar.set_message(title.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(120));
-        self.bars.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), bar);
-    }
-
-    fn end(&self, key: &str) {
-        if let Some(bar) = self.bars.lock().unwrap_or_else(PoisonError::into_inner).remove(key) {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-impl Listener for Lines {
-    fn on(&self, event: &Event) {
-        if self.loudness == Loudness::Quiet {
-            return;
-        }
+    fn show(&self, event: &Event) {
         match event {
             Event::SignedIn { method, account, tenant, cloud } => {
                 let text = format!("in as {account} ({method}), tenant {tenant}, cloud {cloud}");
@@ -83,40 +64,42 @@ impl Listener for Lines {
             Event::Looking { what } => self.line("looking", Style::new().cyan(), what),
             Event::Note { text } => self.line("note", Style::new().cyan(), text),
             Event::Found { finding } => {
-                let (prefix, style) = match finding.severity {
-                    Severity::Refuses => ("refused", Style::new().red().bold()),
-                    Severity::Warning => ("warning", Style::new().yellow()),
-                    Severity::Note => ("note", Style::new().cyan()),
-                };
+                let (prefix, style) = severity(finding.severity);
                 self.line(prefix, style, &finding.message);
                 if let Some(remedy) = &finding.remedy {
                     self.line("", Style::new(), remedy);
                 }
             }
             Event::StepStarted { key, title, done, total } => {
-                if self.moving.is_some() {
-                    self.begin(key, title);
+                if let Some(moving) = &self.moving {
+                    moving.begin(key, title, *done, *total);
                 } else if self.loudness == Loudness::Verbose {
                     self.line("running", Style::new().cyan(), &format!("{title} ({done} of {total} done)"));
                 }
             }
-            Event::StepWaiting { key, title, reason } => {
-                if let Some(bar) = self.bars.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
-                    bar.set_message(format!("{title}: {reason}"));
-                } else {
-                    self.line("waiting", Style::new().yellow(), &format!("{title}: {reason}"));
+            Event::StepWaiting { key, title, reason, usual_secs } => {
+                self.line("waiting", Style::new().yellow(), &format!("{title}: {reason}"));
+                if let (Some(moving), Some(usual_secs)) = (&self.moving, usual_secs) {
+                    moving.expect(key, *usual_secs);
                 }
             }
-            Event::StepDone { key, title, millis } => {
-                self.end(key);
+            Event::StepDone { key, title, millis, done, total } => {
+                if let Some(moving) = &self.moving {
+                    moving.end(key);
+                    moving.progress(*done, *total);
+                }
                 self.line("done", Style::new().green(), &format!("{title} ({})", duration(*millis)));
             }
             Event::StepSkipped { key, title, reason } => {
-                self.end(key);
+                if let Some(moving) = &self.moving {
+                    moving.end(key);
+                }
                 self.line("skipped", Style::new().dim(), &format!("{title}: {reason}"));
             }
             Event::StepFailed { key, title, error } => {
-                self.end(key);
+                if let Some(moving) = &self.moving {
+                    moving.end(key);
+                }
                 self.line("failed", Style::new().red().bold(), &format!("{title}: {error}"));
             }
             Event::Probed { probe } => {
@@ -130,6 +113,71 @@ impl Listener for Lines {
             }
         }
     }
+}
+
+impl Listener for Lines {
+    fn on(&self, event: &Event) {
+        if self.loudness == Loudness::Quiet {
+            return;
+        }
+        if let Some(held) = &mut *self.held.lock().unwrap_or_else(PoisonError::into_inner) {
+            return held.push(event.clone());
+        }
+        self.show(event);
+    }
+
+    fn hold(&self) {
+        if let Some(moving) = &self.moving {
+            moving.hide();
+        }
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default();
+    }
+
+    fn release(&self) {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(held) = held else { return };
+        if let Some(moving) = &self.moving {
+            moving.unhide();
+        }
+        for event in &held {
+            self.show(event);
+        }
+    }
+
+    fn settle(&self) {
+        self.release();
+        if let Some(moving) = &self.moving {
+            moving.clear();
+        }
+    }
+}
+
+fn severity(severity: Severity) -> (&'static str, Style) {
+    match severity {
+        Severity::Refuses => ("refused", Style::new().red().bold()),
+        Severity::Warning => ("warning", Style::new().yellow()),
+        Severity::Note => ("note", Style::new().cyan()),
+    }
+}
+
+/// A text in lines of at most this many columns less the margin, broken at spaces, the further ones indented
+/// by the margin. What has no space stays whole.
+fn wrapped(text: &str, columns: usize) -> String {
+    let width = columns.saturating_sub(MARGIN_CHARS).max(LEAST_WIDTH_CHARS);
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        for word in paragraph.split(' ') {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+                lines.push(std::mem::take(&mut line));
+            } else if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines.join(&format!("\n{}", " ".repeat(MARGIN_CHARS)))
 }
 
 fn probe_text(probe: &Probe) -> String {
@@ -179,11 +227,7 @@ pub fn plan(plan: &Plan, colour: bool) -> String {
         }
     }
     for finding in &plan.findings {
-        let (word, style) = match finding.severity {
-            Severity::Refuses => ("refused", Style::new().red().bold()),
-            Severity::Warning => ("warning", Style::new().yellow()),
-            Severity::Note => ("note", Style::new().cyan()),
-        };
+        let (word, style) = severity(finding.severity);
         let _ = writeln!(text, "  {}: {}", paint(style, word.to_owned()), finding.message);
         if let Some(remedy) = &finding.remedy {
             let _ = writeln!(text, "           {remedy}");
@@ -228,4 +272,22 @@ fn value(value: &Value) -> String {
         return format!("{cut}\u{2026}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrapped;
+
+    #[test]
+    fn long_lines_break_at_spaces_under_their_own_beginning() {
+        assert_eq!(wrapped("one two", 60), "one two");
+        assert_eq!(
+            wrapped("a role given a moment ago usually works", 40),
+            "a role given a moment ago\n          usually works"
+        );
+        // An id is copied, so it stays in one piece.
+        let id = "x".repeat(50);
+        assert_eq!(wrapped(&format!("of {id}"), 40), format!("of\n          {id}"));
+        assert_eq!(wrapped("first\nsecond", 60), "first\n          second");
+    }
 }

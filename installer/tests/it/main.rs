@@ -11,6 +11,8 @@ mod azure;
 mod install;
 mod interrupted;
 mod plan;
+mod refusals;
 mod runs;
 mod stage;
 mod teardown;
+mod within;

@@ -334,10 +334,69 @@ pub(super) static SIGN_INS: &[Row] = &[
     row("AADSTS500011", "", "this tenant does not know the service: check `--cloud` and the tenant", ENTRA),
 ];
 
+/// Advice for what no row knows, by the answer's status: the first that is not above it.
+static STATUSES: &[(u16, &str, &str)] = &[
+    (
+        500,
+        "the fault is Azure's own and usually passes: run the same command again in some minutes; where it \
+         stays, https://status.azure.com or Microsoft's support, with the request id",
+        DEPLOYMENT,
+    ),
+    (429, "Azure throttles these calls: run the same command again in some minutes", THROTTLING),
+    (
+        412,
+        "somebody else changed the same thing meanwhile: run the same command again, which looks at it anew",
+        DEPLOYMENT,
+    ),
+    (
+        409,
+        "something else is being done to it, or it is not in a state for this: look at it in the portal, \
+         then run the same command again",
+        DEPLOYMENT,
+    ),
+    (
+        404,
+        "it, or what it belongs to, is not there: somebody may have deleted it meanwhile. Run the same \
+         command again, which looks at everything anew",
+        DEPLOYMENT,
+    ),
+    (
+        403,
+        "the account may not do this: ask an administrator for the right, or for a policy to be changed",
+        RBAC,
+    ),
+    (401, "sign in again: `az login`, or `azd auth login`", SIGN_IN),
+    (
+        400,
+        "Azure does not take what was sent: compare the answers with what it says; where they are right, \
+         this is a fault of the installer, to be reported with the request id",
+        DEPLOYMENT,
+    ),
+];
+
+fn by_status(status: u16) -> Option<Hint> {
+    let &(_, text, link) = STATUSES.iter().find(|(least, ..)| *least <= status)?;
+    Some(Hint { text: text.to_owned(), link })
+}
+
 pub(super) fn find(error: &AzureError) -> Option<Hint> {
     match error {
         AzureError::GaveUp { cause, .. } => find(cause),
-        AzureError::Refused(refusal) | AzureError::OperationFailed { refusal, .. } => of_refusal(refusal),
+        AzureError::Refused(refusal) | AzureError::OperationFailed { refusal, .. } => {
+            of_refusal(refusal).or_else(|| by_number(&texts(refusal))).or_else(|| by_status(refusal.status))
+        }
+        AzureError::StillRunning { .. } => Some(Hint {
+            text: "Azure may still be at it: run the same command again, which goes on where this one \
+                   stopped looking"
+                .to_owned(),
+            link: DEPLOYMENT,
+        }),
+        AzureError::Storage { .. } => Some(Hint {
+            text: "the storage account could not be reached, or did not answer: run the same command again; \
+                   a proxy is given by `HTTPS_PROXY`"
+                .to_owned(),
+            link: STORAGE_NETWORK,
+        }),
         AzureError::SignIn { tried } => Some(of_sign_in(tried)),
         AzureError::Token { source, .. } => by_number(&source.to_string()),
         AzureError::WrongTenant { expected, .. } => Some(Hint {
@@ -348,6 +407,9 @@ pub(super) fn find(error: &AzureError) -> Option<Hint> {
             text: if source.is_connect() {
                 "the host could not be reached: a proxy is given by `HTTPS_PROXY`, the certificates of one \
                  that opens https by `SSL_CERT_FILE`"
+            } else if source.is_timeout() {
+                "there was no answer in time, and the work may be done all the same: run the same command \
+                 again, which looks"
             } else {
                 "the connection broke: run the same command again"
             }

@@ -1,0 +1,342 @@
+//! Every kind of step, refused in every way: the person reads the cause, what is done, and what to do.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use contract::resources::ResourceNames;
+use futures::future::join_all;
+use installer::azure::{RetryPolicy, Timings};
+use installer::commands::install::unfinished;
+use installer::plan::template::api_version;
+use installer::plan::{Action, Plan, Step, change::Change, output};
+use serde_json::{Value, json};
+use simulator::fault::{self, Fault, Matcher};
+
+use crate::stage::Stage;
+use crate::within::Within;
+
+/// More often than any call is repeated here.
+const ALWAYS: usize = 100_000;
+/// How long an answer may stay away here, and how long it does: far longer than the simulator takes on a
+/// machine with other work.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Waits that are over at once.
+fn timings() -> Timings {
+    let policy = RetryPolicy {
+        first_delay: Duration::from_millis(1),
+        longest_delay: Duration::from_millis(4),
+        within: Duration::from_millis(12),
+        named_delay_factor: 0.0,
+    };
+    Timings {
+        sign_in: policy,
+        calls: policy,
+        settling: policy,
+        role_spreading: policy,
+        answer: PATIENCE,
+        poll_every: Duration::from_millis(1),
+        operation: Duration::from_secs(20),
+    }
+}
+
+/// The ways of refusing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Status(u16),
+    Silence,
+}
+
+impl Way {
+    const ALL: [Self; 8] = [
+        Self::Status(400),
+        Self::Status(401),
+        Self::Status(403),
+        Self::Status(404),
+        Self::Status(409),
+        Self::Status(429),
+        Self::Status(500),
+        Self::Silence,
+    ];
+
+    fn name(self) -> String {
+        match self {
+            Self::Status(status) => status.to_string(),
+            Self::Silence => "time-out".to_owned(),
+        }
+    }
+
+    /// What the service answers, in its own shape and with the code that it has for this.
+    fn fault(self, matcher: Matcher, service: Service, action: &str, scope: &str) -> Fault {
+        let Self::Status(status) = self else {
+            return Fault::once(matcher, fault::Action::Delay(SILENCE)).times(ALWAYS);
+        };
+        let (code, message) = match (service, status) {
+            (Service::Arm, 400) => ("InvalidRequestContent", "The request content was invalid.".to_owned()),
+            (Service::Arm, 401) => ("InvalidAuthenticationToken", "The access token is invalid.".to_owned()),
+            (Service::Arm, 403) => (
+                "AuthorizationFailed",
+                format!(
+                    "The client 'installer' with object id 'OBJECT' does not have authorization to perform \
+                     action '{action}' over scope '{scope}' or the scope is invalid."
+                ),
+            ),
+            (Service::Arm, 404) => ("ResourceNotFound", format!("The Resource '{scope}' was not found.")),
+            (Service::Arm, 409) => ("Conflict", "The resource is being changed.".to_owned()),
+            (Service::Blob, 400) => {
+                ("InvalidHeaderValue", "A header has a value of the wrong format.".to_owned())
+            }
+            (Service::Blob, 401) => {
+                ("NoAuthenticationInformation", "No authentication information.".to_owned())
+            }
+            (Service::Blob, 403) => (
+                "AuthorizationPermissionMismatch",
+                "This request is not authorized to perform this operation using this permission.".to_owned(),
+            ),
+            (Service::Blob, 404) => {
+                ("ContainerNotFound", "The specified container does not exist.".to_owned())
+            }
+            (Service::Blob, 409) => ("ContainerBeingDeleted", "The container is being deleted.".to_owned()),
+            (_, 429) => ("TooManyRequests", "The number of requests exceeded the limit.".to_owned()),
+            (_, 500) => ("InternalServerError", "An error has occurred.".to_owned()),
+            (Service::Scm, 400) => ("", "The package could not be read.".to_owned()),
+            (Service::Scm, 401) => ("", "Unauthorized".to_owned()),
+            (Service::Scm, 403) => ("", "Forbidden".to_owned()),
+            (Service::Scm, 404) => ("", "404 Web Site not found.".to_owned()),
+            (Service::Scm, 409) => ("", "There is a deployment currently in progress.".to_owned()),
+            (service, status) => panic!("what does {service:?} say with {status}?"),
+        };
+        let body = match service {
+            Service::Arm => json!({ "error": { "code": code, "message": message } }).to_string(),
+            Service::Blob => {
+                format!(
+                    "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+                )
+            }
+            Service::Scm => message,
+        };
+        let mut headers = vec![("x-ms-request-id".to_owned(), "REQUEST".to_owned())];
+        if service == Service::Blob {
+            headers.push(("x-ms-error-code".to_owned(), code.to_owned()));
+        }
+        if status == 429 {
+            headers.push(("retry-after".to_owned(), "17".to_owned()));
+        }
+        Fault::once(matcher, fault::Action::Answer { status, headers, body }).times(ALWAYS)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Service {
+    Arm,
+    Blob,
+    Scm,
+}
+
+/// The call that a step makes: its service, its fault's matcher, and its right.
+fn call(action: &Action) -> (Service, Matcher, String, String) {
+    let arm = |method: &str, target: String, right: String, scope: &str| {
+        (Service::Arm, Matcher::new("arm", method, &target), right, scope.to_owned())
+    };
+    let assignments = |scope: &str| format!("{scope}/providers/Microsoft.Authorization/roleAssignments/");
+    let blob = |container_url: &str, blob: &str| {
+        let path = url::Url::parse(container_url).unwrap().path().to_owned();
+        (Service::Blob, Matcher::new("blob", "PUT", &format!("{path}/{blob}")), String::new(), String::new())
+    };
+    let right = |id: &str, verb: &str| {
+        let kinds = kind(id);
+        format!("{kinds}/{verb}")
+    };
+    match action {
+        Action::PutResource { id, .. } => arm("PUT", format!("{id}?"), right(id, "write"), id),
+        Action::AssignRole { scope, .. } => {
+            arm("PUT", assignments(scope), "Microsoft.Authorization/roleAssignments/write".to_owned(), scope)
+        }
+        Action::UnassignRole { scope, .. } => arm(
+            "DELETE",
+            assignments(scope),
+            "Microsoft.Authorization/roleAssignments/delete".to_owned(),
+            scope,
+        ),
+        Action::PutSecret { vault_id, name, .. } => arm(
+            "PUT",
+            format!("{vault_id}/secrets/{name}?"),
+            "Microsoft.KeyVault/vaults/secrets/write".to_owned(),
+            vault_id,
+        ),
+        Action::RegisterProvider { subscription_id, namespace } => arm(
+            "POST",
+            format!("/providers/{namespace}/register"),
+            format!("{namespace}/register/action"),
+            &format!("/subscriptions/{subscription_id}"),
+        ),
+        Action::UploadIfAbsent { container_url, blob: name, .. } => blob(container_url, name),
+        Action::UploadPackage { container_url, sha256, .. } => blob(container_url, sha256),
+        Action::Publish { .. } => {
+            (Service::Scm, Matcher::new("scm", "POST", "/api/publish"), String::new(), String::new())
+        }
+        Action::MergeSettings { site_id, .. } => arm(
+            "PUT",
+            format!("{site_id}/config/appsettings"),
+            "Microsoft.Web/sites/config/write".to_owned(),
+            site_id,
+        ),
+        Action::MigrateTable { id, .. } => {
+            arm("POST", format!("{id}/migrate"), right(id, "migrate/action"), id)
+        }
+        Action::Delete { id, .. } | Action::DeleteEmptyGroup { id, .. } => {
+            arm("DELETE", format!("{id}?"), right(id, "delete"), id)
+        }
+        other => panic!("which call does it make? {other:?}"),
+    }
+}
+
+/// The type in an id.
+fn kind(id: &str) -> String {
+    let Some((_, last)) = id.rsplit_once("/providers/") else {
+        return "Microsoft.Resources/subscriptions/resourceGroups".to_owned();
+    };
+    let mut words = last.split('/');
+    let namespace = words.next().unwrap_or_default();
+    let kinds: Vec<&str> = words.step_by(2).collect();
+    format!("{namespace}/{}", kinds.join("/"))
+}
+
+/// One step of each kind, with every mark filled, and those kinds that only later plans have.
+fn kinds(plan: &Plan, made: &BTreeMap<String, Value>) -> Vec<Step> {
+    let mut kinds: BTreeMap<String, Step> = BTreeMap::new();
+    let mut order = Vec::new();
+    for step in &plan.steps {
+        let mut action = serde_json::to_value(&step.action).unwrap();
+        output::fill(&mut action, &|step, pointer| output::look_up(made.get(step)?, pointer));
+        assert_eq!(output::first(&action), None, "everything is known: {action}");
+        let action: Action = serde_json::from_value(action).unwrap();
+        let of_kind = match &action {
+            Action::PutResource { id, .. } => format!("put {}", kind(id)),
+            other => serde_json::to_value(other).unwrap()["do"].as_str().unwrap().to_owned(),
+        };
+        if !kinds.contains_key(&of_kind) {
+            order.push(of_kind.clone());
+            kinds.insert(of_kind, Step { action, depends_on: Vec::new(), ..step.clone() });
+        }
+    }
+    let mut steps: Vec<Step> = order.iter().map(|kind| kinds[kind].clone()).collect();
+    let id_of = |key: &str| made[key]["id"].as_str().unwrap().to_owned();
+    let site = id_of("function_app");
+    let later = |title: &str, action: Action| Step {
+        key: format!("later/{title}"),
+        title: title.to_owned(),
+        action,
+        depends_on: Vec::new(),
+        change: Change::Run,
+        undo: None,
+    };
+    let version = |kind: &str| api_version(kind).unwrap().to_owned();
+    steps.extend([
+        later(
+            "settings of the Function App",
+            Action::MergeSettings {
+                site_id: site.clone(),
+                set: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
+                remove: Vec::new(),
+            },
+        ),
+        later(
+            "migration of the classic table `MimecastAudit_CL`",
+            Action::MigrateTable {
+                id: id_of("table/MimecastAudit_CL"),
+                api_version: version("Microsoft.OperationalInsights/workspaces/tables"),
+            },
+        ),
+        later(
+            "the Function App, deleted",
+            Action::Delete { id: site, api_version: version("Microsoft.Web/sites") },
+        ),
+    ]);
+    steps
+}
+
+/// The group's step, which succeeds, and one that is refused.
+fn after_the_group(plan: &Plan, step: &Step) -> Plan {
+    let group = plan.steps.iter().find(|step| step.key == "resource_group").unwrap().clone();
+    let group = Step { depends_on: Vec::new(), ..group };
+    let refused = Step { depends_on: vec![group.key.clone()], ..step.clone() };
+    Plan { steps: vec![group, refused], ..plan.clone() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refused_call_says_why_what_is_done_and_what_to_do() {
+    let stage = Stage::start().await;
+    let within = Within::new(&stage, timings()).await;
+    let plan = within.plan().await;
+    let made = within.carry_out(&plan).await.unwrap().resources;
+    let steps = kinds(&plan, &made);
+    assert!(steps.len() > 20, "{} kinds of steps", steps.len());
+    let names =
+        ResourceNames::derive("mimecast-audit", stage.simulator.subscription_id(), "rg-mimecast-audit");
+
+    for way in Way::ALL {
+        let mut plans = Vec::new();
+        for step in &steps {
+            let (service, matcher, action, scope) = call(&step.action);
+            // The group itself has nothing before it.
+            let group = step.key == "resource_group";
+            let plan = if group {
+                Plan { steps: vec![step.clone()], ..plan.clone() }
+            } else {
+                after_the_group(&plan, step)
+            };
+            plans.push((group, step, plan, way.fault(matcher, service, &action, &scope)));
+        }
+        let mut shown = String::new();
+        // The group's own refusals would meet the others' groups.
+        for wave in [false, true] {
+            let these: Vec<_> = plans.iter().filter(|(group, ..)| *group == wave).collect();
+            for (.., fault) in &these {
+                stage.simulator.faults().add(fault.clone());
+            }
+            let ended = join_all(these.iter().map(|(_, _, plan, _)| within.carry_out(plan))).await;
+            stage.simulator.faults().clear();
+            for ((group, step, ..), ended) in these.into_iter().zip(ended) {
+                // What was to go and is not there has gone.
+                if way == Way::Status(404)
+                    && matches!(step.action, Action::Delete { .. } | Action::UnassignRole { .. })
+                {
+                    assert!(ended.is_ok(), "{}", step.title);
+                    continue;
+                }
+                let Err(failed) = ended else { panic!("{way:?} of {} was passed over", step.title) };
+                let failure = unfinished(failed);
+                let text = failure.text();
+                let done = if *group { "done so far: nothing" } else { "done so far: resource group" };
+                for part in ["error: ", "caused by: ", done, "to go on: ", "hint: ", "link: "] {
+                    assert!(text.contains(part), "{part} in {text}");
+                }
+                assert_eq!(failure.kind.exit_code(), if *group { 1 } else { 3 }, "{text}");
+                writeln!(shown, "## {}\n\n{text}", step.title).unwrap();
+            }
+        }
+        let person = stage.simulator.person();
+        insta::with_settings!({
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+            filters => vec![
+                (stage.simulator.subscription_id(), "SUBSCRIPTION"),
+                (person.object_id.as_str(), "OBJECT"),
+                (names.storage_account.as_str(), "STORAGE"),
+                (names.key_vault.as_str(), "VAULT"),
+                (names.function_app.as_str(), "SITE"),
+                // How often there was time for it.
+                (r"  caused by: gave up after \d+ attempts\n", ""),
+                (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+                (r"[0-9a-f]{12}…zip", "HASH…zip"),
+                (r"[0-9a-f]{64}", "HASH"),
+                (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "GUID"),
+            ],
+        }, {
+            insta::assert_snapshot!(format!("refused_{}", way.name()), shown);
+        });
+    }
+}
