@@ -10,7 +10,8 @@
 //! * [`verify`]: proof that events arrive.
 //!
 //! [`commands`] are walks along this path. [`azure`] and [`mimecast`] call out, [`ui`] talks,
-//! [`world`] is everything that comes from outside the process, [`content`] is what the analyst gets.
+//! [`world`] is everything that comes from outside the process, [`content`] is what the analyst gets,
+//! [`portal`] renders the same resources as a deployment template.
 
 pub mod answers;
 pub mod deploy;
@@ -23,5 +24,6 @@ pub mod azure;
 pub mod commands;
 pub mod content;
 pub mod mimecast;
+pub mod portal;
 pub mod ui;
 pub mod world;

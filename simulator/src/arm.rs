@@ -6,6 +6,7 @@
 //!
 //! * [`address`]: what a path names; [`kind`]: the types; [`engine`]: reading and writing any of them.
 //! * [`check`], [`authorization`], [`policy`]: what is refused before a type's own service is asked.
+//! * [`deployment`]: templates, each resource of which goes the same way.
 //! * [`operation`]: long operations; [`error`]: refusals in Azure's shapes.
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use crate::state::{AddressKind, Data, State};
 pub(crate) mod address;
 pub(crate) mod authorization;
 pub(crate) mod check;
+pub(crate) mod deployment;
 pub(crate) mod engine;
 pub(crate) mod error;
 pub(crate) mod identity;
@@ -100,13 +102,16 @@ async fn answer(state: &State, request: Request) -> Result<Reply, Response> {
     })?;
     let address = Address::parse(&path).map_err(IntoResponse::into_response)?;
     let incoming = Incoming { method: parts.method, address, query, body, caller };
-    open_addresses(state, &incoming).await?;
+    if let Some(reply) = deployment::answer(state, &incoming).await {
+        return reply.map_err(IntoResponse::into_response);
+    }
+    open_addresses_of(state, &incoming).await.map_err(IntoResponse::into_response)?;
     let mut data = state.lock();
     dispatch(state, &mut data, &incoming).map_err(IntoResponse::into_response)
 }
 
 /// Opens the addresses of a vault or a site that is about to be made.
-async fn open_addresses(state: &State, incoming: &Incoming) -> Result<(), Response> {
+async fn open_addresses_of(state: &State, incoming: &Incoming) -> Result<(), ArmError> {
     if incoming.method != Method::PUT || incoming.address.pairs.len() != 1 {
         return Ok(());
     }
@@ -118,7 +123,7 @@ async fn open_addresses(state: &State, incoming: &Incoming) -> Result<(), Respon
     for &kind in kinds {
         state.open(kind, &incoming.address.id_of(1)).await.map_err(|error| {
             let message = format!("No address could be opened: {error}.");
-            ArmError::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message).into_response()
+            ArmError::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message)
         })?;
     }
     Ok(())

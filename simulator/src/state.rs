@@ -18,6 +18,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use url::Url;
 
+use crate::arm::deployment::Deployment;
 use crate::arm::operation::Operation;
 use crate::arm::policy::DenyPolicy;
 use crate::clock::Clock;
@@ -132,6 +133,8 @@ pub(crate) struct Data {
     pub(crate) assignments: BTreeMap<String, Assignment>,
     pub(crate) subscriptions: BTreeMap<String, Subscription>,
     pub(crate) operations: HashMap<String, Operation>,
+    /// Template deployments by lower-case id.
+    pub(crate) deployments: HashMap<String, Deployment>,
     pub(crate) policies: Vec<DenyPolicy>,
     /// Addresses by kind and lower-case id. They stay when the resource goes: its name is kept for it.
     pub(crate) addresses: HashMap<(AddressKind, String), Url>,

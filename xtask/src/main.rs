@@ -5,6 +5,7 @@
 //! * [`demo`]: the whole path on this machine, with the real programs.
 //! * [`fuzz`]: inputs searched for that break a property.
 //! * [`mod@reference`]: the reference pages that come from the code.
+//! * [`render`]: the portal's form, from the templates.
 //! * [`mod@test`]: the whole gate.
 //! * [`torture`]: the real worker, killed at random instants.
 
@@ -13,6 +14,7 @@ mod content;
 mod demo;
 mod fuzz;
 mod reference;
+mod render;
 mod screen;
 mod test;
 mod torture;
@@ -42,6 +44,8 @@ enum Chore {
     Fuzz(fuzz::Arguments),
     /// Write the reference pages that come from the code
     Reference,
+    /// Write the portal's form from the templates
+    Render,
     /// Run the whole gate: tools, format, audit, lints, documentation, tests
     Test(test::Arguments),
     /// Kill the real worker at random instants and count what was lost and what came twice
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Reference => reference::write(),
+        Chore::Render => render::write(),
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Torture(arguments) => torture::run(&arguments),
     };

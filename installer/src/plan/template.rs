@@ -197,6 +197,7 @@ pub const SITES_VERSION: &str = "2024-11-01";
 /// `Microsoft.Insights/diagnosticSettings` has only one version that takes the categories of a data
 /// collection rule, and Azure calls it a preview since 2021.
 const API_VERSIONS: &[(&str, &str)] = &[
+    ("Microsoft.Resources/deployments", "2024-03-01"),
     ("Microsoft.Resources/resourceGroups", "2024-03-01"),
     ("Microsoft.Resources", RESOURCES_VERSION),
     ("Microsoft.ManagedIdentity", "2023-01-31"),

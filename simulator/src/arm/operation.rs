@@ -3,7 +3,7 @@
 //! Follows <https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations>.
 
 use axum::http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::address::Address;
@@ -19,6 +19,8 @@ pub(crate) struct Operation {
     polls: u32,
     /// What `Location` gives at the end: a resource's id, or nothing after a delete.
     resource: Option<String>,
+    /// What it ends with where it fails.
+    failure: Option<Value>,
 }
 
 /// Which header names the operation.
@@ -37,10 +39,23 @@ pub(crate) fn start(
     address: &Address,
     tracking: Tracking,
     resource: Option<&str>,
+    reply: Reply,
+) -> Reply {
+    start_ending(state, data, address, tracking, resource, None, reply)
+}
+
+/// The same for one that ends with a failure, if there is one.
+pub(crate) fn start_ending(
+    state: &State,
+    data: &mut Data,
+    address: &Address,
+    tracking: Tracking,
+    resource: Option<&str>,
+    failure: Option<Value>,
     mut reply: Reply,
 ) -> Reply {
     let id = Uuid::new_v4().to_string();
-    let operation = Operation { polls: data.pace.polls, resource: resource.map(key) };
+    let operation = Operation { polls: data.pace.polls, resource: resource.map(key), failure };
     data.operations.insert(id.clone(), operation);
     let namespace = address.provider.as_deref().unwrap_or("Microsoft.Resources");
     let subscription = address.subscription.as_deref().unwrap_or_default();
@@ -85,8 +100,17 @@ pub(crate) fn poll(data: &mut Data, address: &Address) -> Option<Result<Reply, A
         resource.unfinished_reads = 0;
     }
     let mut reply = if status {
-        let word = if running { "InProgress" } else { "Succeeded" };
-        Reply::ok(json!({"id": address.path, "name": id, "status": word}))
+        let failure = operation.failure.as_ref().filter(|_| !running);
+        let word = match failure {
+            _ if running => "InProgress",
+            Some(_) => "Failed",
+            None => "Succeeded",
+        };
+        let mut body = json!({"id": address.path, "name": id, "status": word});
+        if let Some(failure) = failure {
+            body["error"] = failure.clone();
+        }
+        Reply::ok(body)
     } else if running {
         Reply::empty(StatusCode::ACCEPTED)
     } else {

@@ -1,0 +1,301 @@
+//! The template's parameters: the names that people know from the old connector, and what is new.
+
+use serde_json::{Value, json};
+
+use super::print::Printed;
+
+/// What a parameter takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A text.
+    Text,
+    /// A text that Azure never shows again.
+    Secret,
+    /// A whole number between the two.
+    Whole(u32, u32),
+    /// True or false.
+    Flag,
+    /// An object of texts.
+    Texts,
+}
+
+/// What holds where a parameter is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Default {
+    /// It must be given.
+    None,
+    /// A text, or an expression in brackets.
+    Text(&'static str),
+    /// Zero.
+    Zero,
+    /// True or false.
+    Flag(bool),
+    /// An object without members.
+    Nothing,
+}
+
+/// One parameter.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) default: Default,
+    pub(super) allowed: &'static [&'static str],
+    /// Fewest and most characters.
+    pub(super) length: Option<(u32, u32)>,
+    pub(super) meaning: &'static str,
+}
+
+impl Parameter {
+    /// Its type in the template language.
+    pub(super) fn type_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Text => "string",
+            Kind::Secret => "securestring",
+            Kind::Whole(..) => "int",
+            Kind::Flag => "bool",
+            Kind::Texts => "object",
+        }
+    }
+
+    /// Its declaration.
+    pub(super) fn declaration(&self) -> Printed {
+        let mut members = vec![("type".to_owned(), Printed::text(self.type_name()))];
+        let mut add = |name: &str, value: Value| members.push((name.to_owned(), Printed::Value(value)));
+        match self.default {
+            Default::None => {}
+            Default::Text(text) => add("defaultValue", json!(text)),
+            Default::Zero => add("defaultValue", json!(0)),
+            Default::Flag(value) => add("defaultValue", json!(value)),
+            Default::Nothing => add("defaultValue", json!({})),
+        }
+        if let Some((shortest, longest)) = self.length {
+            add("minLength", json!(shortest));
+            add("maxLength", json!(longest));
+        }
+        if let Kind::Whole(least, most) = self.kind {
+            add("minValue", json!(least));
+            add("maxValue", json!(most));
+        }
+        if !self.allowed.is_empty() {
+            let allowed = self.allowed.iter().map(|&each| Printed::text(each)).collect();
+            members.push(("allowedValues".to_owned(), Printed::List(allowed)));
+        }
+        members.push((
+            "metadata".to_owned(),
+            Printed::object([("description", Printed::text(self.meaning))]),
+        ));
+        Printed::Object(members)
+    }
+}
+
+const fn text(name: &'static str, default: Default, meaning: &'static str) -> Parameter {
+    Parameter { name, kind: Kind::Text, default, allowed: &[], length: None, meaning }
+}
+
+const fn secret(name: &'static str, meaning: &'static str) -> Parameter {
+    Parameter { name, kind: Kind::Secret, default: Default::Text(""), allowed: &[], length: None, meaning }
+}
+
+const fn flag(name: &'static str, value: bool, meaning: &'static str) -> Parameter {
+    let default = Default::Flag(value);
+    Parameter { name, kind: Kind::Flag, default, allowed: &[], length: None, meaning }
+}
+
+const fn choice(
+    name: &'static str,
+    default: &'static str,
+    allowed: &'static [&'static str],
+    meaning: &'static str,
+) -> Parameter {
+    Parameter { name, kind: Kind::Text, default: Default::Text(default), allowed, length: None, meaning }
+}
+
+const fn days(name: &'static str, most: u32, meaning: &'static str) -> Parameter {
+    let default = Default::Zero;
+    Parameter { name, kind: Kind::Whole(0, most), default, allowed: &[], length: None, meaning }
+}
+
+/// Periods that the worker can run at: minutes that divide an hour, hours that divide a day.
+pub(super) const PERIODS: &[&str] = &[
+    "1m", "2m", "3m", "5m", "10m", "15m", "20m", "30m", "1h", "2h", "3h", "4h", "6h", "8h", "12h", "1d",
+];
+
+/// Every parameter, in the order of the template.
+pub(super) const ALL: &[Parameter] = &[
+    Parameter {
+        length: Some((2, 32)),
+        ..text(
+            "appName",
+            Default::Text("mimecast-audit"),
+            "Name of the installation: 2 to 32 letters, digits and hyphens, beginning with a letter. The names of what is made derive from it.",
+        )
+    },
+    Parameter {
+        length: Some((1, 400)),
+        ..text(
+            "AppInsightsWorkspaceResourceID",
+            Default::None,
+            "Resource id of the Log Analytics workspace: /subscriptions/…/workspaces/…. Application Insights writes to it, and the audit rows go to it unless workspaceResourceId names another.",
+        )
+    },
+    text(
+        "workspaceResourceId",
+        Default::Text(""),
+        "Resource id of the workspace of Microsoft Sentinel, where it is not the one above. The workspace itself is never written to, only its tables and content.",
+    ),
+    text("location", Default::Text("[resourceGroup().location]"), "Region of the resources."),
+    text(
+        "appInsightsLocation",
+        Default::Text("[parameters('location')]"),
+        "Region of Application Insights.",
+    ),
+    text(
+        "objectId",
+        Default::Text(""),
+        "Object id of the person who may later write the secrets (Key Vault Secrets Officer on the vault). Empty: nobody is added.",
+    ),
+    choice(
+        "mimecastApi",
+        "[if(empty(parameters('mimecastAppKey')), '2.0', '1.0')]",
+        &["2.0", "1.0"],
+        "Generation of the Mimecast API. 2.0 takes mimecastClientId and mimecastClientSecret; 1.0 takes mimecastAppId, mimecastAppKey, mimecastAccessKey and mimecastSecretKey.",
+    ),
+    text(
+        "mimecastBaseURL",
+        Default::Text("https://api.services.mimecast.com"),
+        "Address of the Mimecast API. API 1.0 has one host for each region, such as https://eu-api.mimecast.com.",
+    ),
+    secret(
+        "mimecastClientId",
+        "Client id of the API 2.0 application. This and every other Mimecast or app registration value may instead be a reference to a Key Vault of yours: @Microsoft.KeyVault(SecretUri=https://…/secrets/…).",
+    ),
+    secret("mimecastClientSecret", "Client secret of the API 2.0 application."),
+    secret("mimecastAppId", "Application id (API 1.0)."),
+    secret("mimecastAppKey", "Application key (API 1.0)."),
+    secret("mimecastAccessKey", "Access key (API 1.0)."),
+    secret("mimecastSecretKey", "Secret key, base64 (API 1.0)."),
+    secret(
+        "mimecastEmail",
+        "Address of the service user (API 1.0). Only needed to renew a binding that expires.",
+    ),
+    secret(
+        "mimecastPassword",
+        "Password of the service user (API 1.0). Only needed to renew a binding that expires.",
+    ),
+    secret(
+        "activeDirectoryAppId",
+        "Client id of an app registration that delivers the rows. Not needed: without it the managed identity delivers, which has no secret that could expire.",
+    ),
+    secret("activeDirectoryAppSecret", "Client secret of that app registration."),
+    text(
+        "activeDirectoryObjectId",
+        Default::Text(""),
+        "Object id of that app registration's service principal (the enterprise application, not the registration): it is given the role on the rule.",
+    ),
+    text(
+        "activeDirectoryTenantId",
+        Default::Text("[subscription().tenantId]"),
+        "Tenant of that app registration.",
+    ),
+    text(
+        "workspaceId",
+        Default::Text(""),
+        "Not needed, kept so that an old parameters file still fits: the workspace is named by its resource id.",
+    ),
+    secret(
+        "workspaceKey",
+        "Not needed, kept so that an old parameters file still fits: the HTTP Data Collector API that took the key ended on 14 September 2026, and rows go through a data collection rule.",
+    ),
+    choice("collectEvery", "5m", PERIODS, "How often to collect."),
+    text("firstRun", Default::Text("7d"), "How far back the first run reaches, at most 60d."),
+    text(
+        "settle",
+        Default::Text("60s"),
+        "How long events may take to appear at Mimecast: a run reads up to this long before now.",
+    ),
+    text(
+        "overlap",
+        Default::Text("15m"),
+        "How far each run reaches back behind the last one, for late events. What was read before is left out.",
+    ),
+    text(
+        "categories",
+        Default::Text(""),
+        "Category codes to collect, separated by commas without blanks. Empty: all.",
+    ),
+    choice(
+        "hostingPlan",
+        "flex-consumption",
+        &["flex-consumption", "dedicated"],
+        "Plan of the Function App: Flex Consumption, or dedicated (B1, always on) where a region lacks it.",
+    ),
+    choice(
+        "instanceMemoryMB",
+        "512",
+        &["512", "2048", "4096"],
+        "Memory of an instance on Flex Consumption.",
+    ),
+    flag(
+        "createTables",
+        true,
+        "Whether to make the two tables. False where they are there and hold columns that others added: a template would take those away, the installer keeps them.",
+    ),
+    days(
+        "retentionDays",
+        730,
+        "Days that rows stay open to queries, 4 to 730. 0: as the workspace has it.",
+    ),
+    days("totalRetentionDays", 4383, "Days that rows are kept at all, 4 to 4383. 0: as the workspace has it."),
+    flag(
+        "assignRoles",
+        true,
+        "Whether the roles of the managed identity are given by this deployment. False where an administrator gives them; the worker waits for them.",
+    ),
+    flag("recoverVault", false, "Whether to recover a soft-deleted Key Vault of the same name."),
+    flag(
+        "purgeProtection",
+        false,
+        "Whether the Key Vault may never be purged before its time. Once on, it cannot be taken off.",
+    ),
+    flag("connectorPage", true, "Whether to add the connector's page to Microsoft Sentinel."),
+    flag("workbook", true, "Whether to add the workbook."),
+    choice(
+        "analyticsRules",
+        "recommended",
+        &["recommended", "all", "off"],
+        "Which analytics rules to add.",
+    ),
+    flag("huntingQueries", true, "Whether to add the hunting queries."),
+    flag("asimParsers", true, "Whether to add the parsers for ASIM."),
+    Parameter {
+        kind: Kind::Texts,
+        default: Default::Nothing,
+        ..text("tags", Default::Nothing, "Tags for everything that is made, beside the installation's own.")
+    },
+    text(
+        "cloud",
+        Default::Text(
+            "[if(equals(environment().name, 'AzureUSGovernment'), 'us-government', if(equals(environment().name, 'AzureChinaCloud'), 'china', 'public'))]",
+        ),
+        "Azure cloud, as the worker names it: public, us-government, china, or the endpoints of a custom cloud as JSON.",
+    ),
+    text(
+        "packageUri",
+        Default::None,
+        "Address of the worker's package (zip) that Azure can read without signing in. Empty: everything but the package is made, and the output publishCommand says how to publish it.",
+    ),
+    Parameter {
+        length: Some((0, 64)),
+        ..text(
+            "packageSha256",
+            Default::Text(""),
+            "SHA-256 of that package in lower-case hexadecimal digits, so that the installer knows which one runs.",
+        )
+    },
+];
+
+/// The parameter of this name.
+pub(super) fn find(name: &str) -> Option<&'static Parameter> {
+    ALL.iter().find(|parameter| parameter.name == name)
+}
