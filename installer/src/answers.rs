@@ -9,6 +9,7 @@ pub mod import;
 pub mod initial;
 pub mod intent;
 pub mod keys;
+pub mod recorded;
 pub mod schema;
 pub mod secret;
 pub mod yaml;

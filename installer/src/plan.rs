@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::answers::intent::{Intent, OnDeletedVault, RoleAssignments};
+use crate::answers::recorded;
 use crate::inventory::{Inventory, installation_of};
 use change::{Change, PropertyChange, differences};
 use desired::{Conduct, Desired, Ids};
@@ -491,7 +492,10 @@ impl Planner<'_> {
             };
             let before = actual.get(name);
             let unknown = output::pending(value) && before.is_some();
-            if before.map(String::as_str) != Some(value) && !unknown {
+            // The answers are recorded by the template too, in an order of its own.
+            let same = name == contract::settings::MIMECAST_SENTINEL_ANSWERS
+                && before.is_some_and(|before| recorded::same(before, value));
+            if before.map(String::as_str) != Some(value) && !unknown && !same {
                 set.insert(name.to_owned(), value.to_owned());
                 changes.push(PropertyChange {
                     path: format!("settings.{name}"),

@@ -15,6 +15,8 @@ use super::id::ResourceId;
 use super::retry::{Retry, retry};
 
 /// Version of `Microsoft.KeyVault`: all earlier ones end on 27 February 2027
+/// What the vault is told that a secret is.
+const CONTENT_TYPE: &str = "text/plain";
 /// (<https://learn.microsoft.com/azure/key-vault/general/whats-new>).
 const MANAGEMENT_VERSION: &str = "2026-02-01";
 /// Version of the vault's own API.
@@ -120,7 +122,11 @@ impl Azure {
         value: &Secret<String>,
     ) -> Result<SecretVersion, AzureError> {
         let id = vault.id.child("secrets", name)?;
-        let body = json!({"properties": {"value": value.expose(), "attributes": {"enabled": true}}});
+        let body = json!({"properties": {
+            "value": value.expose(),
+            "contentType": CONTENT_TYPE,
+            "attributes": {"enabled": true},
+        }});
         let secret = self.put(&id, MANAGEMENT_VERSION, &body).await?;
         managed_version(&format!("writing {id}"), &secret)
     }
@@ -133,9 +139,11 @@ impl Azure {
         access: Access,
     ) -> Result<SecretVersion, AzureError> {
         let what = format!("writing secret `{name}` of {}", vault.id);
-        let call = self
-            .vault_call(vault, &what, Method::PUT, &["secrets", name])?
-            .json(&json!({"value": value.expose(), "attributes": {"enabled": true}}));
+        let call = self.vault_call(vault, &what, Method::PUT, &["secrets", name])?.json(&json!({
+            "value": value.expose(),
+            "contentType": CONTENT_TYPE,
+            "attributes": {"enabled": true},
+        }));
         let answer = self.vault_send(&call, access).await?;
         let body: Value = answer.json(&what)?;
         let version = body["id"].as_str().and_then(|id| id.rsplit('/').next()).unwrap_or_default();

@@ -23,7 +23,8 @@ use crate::inventory::{Caller, DeletedVault, Inventory, Workspace};
 use crate::world::World;
 
 /// Numbers that stand for the two retentions: no answer can be as large.
-pub(super) const NUMBERS: [(u32, &str); 2] = [(u32::MAX, "retentionDays"), (u32::MAX - 1, "totalRetentionDays")];
+pub(super) const NUMBERS: [(u32, &str); 2] =
+    [(u32::MAX, "retentionDays"), (u32::MAX - 1, "totalRetentionDays")];
 
 /// The secrets: key of the answers, parameter.
 pub(super) const SECRETS: [(&str, &str); 10] = [
@@ -77,7 +78,8 @@ mimecast: {client_id: {env: MIMECAST_CLIENT_ID}, client_secret: {env: MIMECAST_C
 ";
 
 fn read(more: &str) -> Result<Intent, PortalError> {
-    let given = yaml::read(&format!("{FEWEST}{more}"), |_| Origin::Recorded).map_err(|_| PortalError::Answers)?;
+    let given =
+        yaml::read(&format!("{FEWEST}{more}"), |_| Origin::Recorded).map_err(|_| PortalError::Answers)?;
     Intent::of(&given, &World::with_environment(BTreeMap::new())).map_err(|_| PortalError::Answers)
 }
 
@@ -232,12 +234,16 @@ impl List {
     }
 
     fn content(&mut self) {
-        self.add(0, Condition::is("connectorPage").not(), |scene| scene.intent.content.connector_page = false);
+        self.add(0, Condition::is("connectorPage").not(), |scene| {
+            scene.intent.content.connector_page = false
+        });
         self.add(0, Condition::is("workbook").not(), |scene| scene.intent.content.workbook = false);
         self.add(0, Condition::is("huntingQueries").not(), |scene| scene.intent.content.hunting = false);
         self.add(0, Condition::is("asimParsers").not(), |scene| scene.intent.content.asim = false);
         for (word, rules) in [("all", Rules::All), ("off", Rules::Off)] {
-            self.add(0, Condition::equals("analyticsRules", word), |scene| scene.intent.content.rules = rules);
+            self.add(0, Condition::equals("analyticsRules", word), |scene| {
+                scene.intent.content.rules = rules
+            });
         }
     }
 }
@@ -301,7 +307,11 @@ pub(super) fn answers() -> Node {
         ("azure.operator_object_id", "objectId", given("objectId")),
         ("table.retention_days", "retentionDays", given("retentionDays")),
         ("table.total_retention_days", "totalRetentionDays", given("totalRetentionDays")),
-        ("monitoring.app_insights_workspace_id", "AppInsightsWorkspaceResourceID", given("workspaceResourceId")),
+        (
+            "monitoring.app_insights_workspace_id",
+            "AppInsightsWorkspaceResourceID",
+            given("workspaceResourceId"),
+        ),
         ("collect.categories", "categoryList", given("categories")),
         ("delivery.app_registration.tenant_id", "activeDirectoryTenantId", "usesAppRegistration".to_owned()),
     ] {
@@ -317,7 +327,11 @@ pub(super) fn answers() -> Node {
         let SecretSource::Variable(variable) = own(path) else { continue };
         let variable = Node::from(&serde_json::json!({ "env": variable }));
         let reference = Node::from(&serde_json::json!(symbol(name)));
-        answers.node(path, Some(when), Node::Either(is(&refers(name)), Box::new(reference), Box::new(variable)));
+        answers.node(
+            path,
+            Some(when),
+            Node::Either(is(&refers(name)), Box::new(reference), Box::new(variable)),
+        );
     }
     Node::Object(answers.0)
 }

@@ -148,7 +148,10 @@ impl Node {
                             None => part.node.plain(scope),
                             Some(when) => {
                                 let when = when.expression(scope);
-                                Printed::text(format!("[if({when}, {}, null())]", part.node.expression(scope)))
+                                Printed::text(format!(
+                                    "[if({when}, {}, null())]",
+                                    part.node.expression(scope)
+                                ))
                             }
                         };
                         (scope.json_text(&part.name), value)

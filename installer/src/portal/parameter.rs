@@ -81,10 +81,8 @@ impl Parameter {
             let allowed = self.allowed.iter().map(|&each| Printed::text(each)).collect();
             members.push(("allowedValues".to_owned(), Printed::List(allowed)));
         }
-        members.push((
-            "metadata".to_owned(),
-            Printed::object([("description", Printed::text(self.meaning))]),
-        ));
+        members
+            .push(("metadata".to_owned(), Printed::object([("description", Printed::text(self.meaning))])));
         Printed::Object(members)
     }
 }
@@ -117,9 +115,8 @@ const fn days(name: &'static str, most: u32, meaning: &'static str) -> Parameter
 }
 
 /// Periods that the worker can run at: minutes that divide an hour, hours that divide a day.
-pub(super) const PERIODS: &[&str] = &[
-    "1m", "2m", "3m", "5m", "10m", "15m", "20m", "30m", "1h", "2h", "3h", "4h", "6h", "8h", "12h", "1d",
-];
+pub(super) const PERIODS: &[&str] =
+    &["1m", "2m", "3m", "5m", "10m", "15m", "20m", "30m", "1h", "2h", "3h", "4h", "6h", "8h", "12h", "1d"];
 
 /// Every parameter, in the order of the template.
 pub(super) const ALL: &[Parameter] = &[
@@ -145,11 +142,7 @@ pub(super) const ALL: &[Parameter] = &[
         "Resource id of the workspace of Microsoft Sentinel, where it is not the one above. The workspace itself is never written to, only its tables and content.",
     ),
     text("location", Default::Text("[resourceGroup().location]"), "Region of the resources."),
-    text(
-        "appInsightsLocation",
-        Default::Text("[parameters('location')]"),
-        "Region of Application Insights.",
-    ),
+    text("appInsightsLocation", Default::Text("[parameters('location')]"), "Region of Application Insights."),
     text(
         "objectId",
         Default::Text(""),
@@ -230,23 +223,18 @@ pub(super) const ALL: &[Parameter] = &[
         &["flex-consumption", "dedicated"],
         "Plan of the Function App: Flex Consumption, or dedicated (B1, always on) where a region lacks it.",
     ),
-    choice(
-        "instanceMemoryMB",
-        "512",
-        &["512", "2048", "4096"],
-        "Memory of an instance on Flex Consumption.",
-    ),
+    choice("instanceMemoryMB", "512", &["512", "2048", "4096"], "Memory of an instance on Flex Consumption."),
     flag(
         "createTables",
         true,
         "Whether to make the two tables. False where they are there and hold columns that others added: a template would take those away, the installer keeps them.",
     ),
+    days("retentionDays", 730, "Days that rows stay open to queries, 4 to 730. 0: as the workspace has it."),
     days(
-        "retentionDays",
-        730,
-        "Days that rows stay open to queries, 4 to 730. 0: as the workspace has it.",
+        "totalRetentionDays",
+        4383,
+        "Days that rows are kept at all, 4 to 4383. 0: as the workspace has it.",
     ),
-    days("totalRetentionDays", 4383, "Days that rows are kept at all, 4 to 4383. 0: as the workspace has it."),
     flag(
         "assignRoles",
         true,
@@ -260,12 +248,7 @@ pub(super) const ALL: &[Parameter] = &[
     ),
     flag("connectorPage", true, "Whether to add the connector's page to Microsoft Sentinel."),
     flag("workbook", true, "Whether to add the workbook."),
-    choice(
-        "analyticsRules",
-        "recommended",
-        &["recommended", "all", "off"],
-        "Which analytics rules to add.",
-    ),
+    choice("analyticsRules", "recommended", &["recommended", "all", "off"], "Which analytics rules to add."),
     flag("huntingQueries", true, "Whether to add the hunting queries."),
     flag("asimParsers", true, "Whether to add the parsers for ASIM."),
     Parameter {
@@ -294,8 +277,3 @@ pub(super) const ALL: &[Parameter] = &[
         )
     },
 ];
-
-/// The parameter of this name.
-pub(super) fn find(name: &str) -> Option<&'static Parameter> {
-    ALL.iter().find(|parameter| parameter.name == name)
-}

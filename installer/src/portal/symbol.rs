@@ -224,7 +224,10 @@ mod tests {
             symbols: BTreeMap::from([
                 ("appName".to_owned(), of("string", Meaning::Parameter)),
                 ("flex".to_owned(), of("bool", Meaning::Variable)),
-                (SUBSCRIPTION_ID.to_owned(), of("string", Meaning::Expression("subscription().subscriptionId".to_owned()))),
+                (
+                    SUBSCRIPTION_ID.to_owned(),
+                    of("string", Meaning::Expression("subscription().subscriptionId".to_owned())),
+                ),
             ]),
             steps: BTreeMap::from([(
                 "key_vault".to_owned(),
@@ -249,7 +252,10 @@ mod tests {
             "[concat(reference(resourceId('Microsoft.KeyVault/vaults', parameters('appName')), '2026-02-01').vaultUri, 'secrets/x')]"
         );
         assert_eq!(
-            scope.json_text(&format!("/subscriptions/{}/providers/Microsoft.Authorization/roleDefinitions/r", symbol(SUBSCRIPTION_ID))),
+            scope.json_text(&format!(
+                "/subscriptions/{}/providers/Microsoft.Authorization/roleDefinitions/r",
+                symbol(SUBSCRIPTION_ID)
+            )),
             "[subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'r')]"
         );
     }
@@ -259,9 +265,15 @@ mod tests {
         let names = names();
         let mut scope = Scope::nested(&names, [SUBSCRIPTION_ID, RESOURCE_GROUP_NAME]);
         assert_eq!(scope.json_text(&symbol("flex")), "[parameters('flex')]");
-        assert_eq!(scope.json_text(&output::mark("key_vault", "/properties/vaultUri")), "[parameters('keyVaultVaultUri')]");
+        assert_eq!(
+            scope.json_text(&output::mark("key_vault", "/properties/vaultUri")),
+            "[parameters('keyVaultVaultUri')]"
+        );
         let passed = scope.passed();
         assert_eq!(passed["flex"], ("bool", "variables('flex')".to_owned()));
-        assert_eq!(passed["keyVaultVaultUri"].1, "reference(resourceId('Microsoft.KeyVault/vaults', parameters('appName')), '2026-02-01').vaultUri");
+        assert_eq!(
+            passed["keyVaultVaultUri"].1,
+            "reference(resourceId('Microsoft.KeyVault/vaults', parameters('appName')), '2026-02-01').vaultUri"
+        );
     }
 }

@@ -180,13 +180,16 @@ fn symbolic(value: &mut Value, tags: &Value) {
     match value {
         Value::String(text) => {
             *text = text.replace(&workspace_id(), &symbol("workspaceId"));
-            let reference = text.strip_prefix("@Microsoft.KeyVault(SecretUri=").and_then(|rest| rest.strip_suffix(')'));
-            if let Some((_, name)) = choice::SECRETS.iter().find(|(_, name)| reference == Some(&symbol(name))) {
+            let reference =
+                text.strip_prefix("@Microsoft.KeyVault(SecretUri=").and_then(|rest| rest.strip_suffix(')'));
+            if let Some((_, name)) = choice::SECRETS.iter().find(|(_, name)| reference == Some(&symbol(name)))
+            {
                 *text = symbol(name);
             }
         }
         Value::Number(number) => {
-            if let Some((_, name)) = NUMBERS.iter().find(|(each, _)| number.as_u64() == Some((*each).into())) {
+            if let Some((_, name)) = NUMBERS.iter().find(|(each, _)| number.as_u64() == Some((*each).into()))
+            {
                 *value = json!(symbol(name));
             }
         }
@@ -204,7 +207,9 @@ impl Resource {
             for part in parts {
                 match (part.name.as_str(), part.node) {
                     ("body", node) => body = node,
-                    (_, Node::Object(before)) => depends_on = before.into_iter().map(|each| each.name).collect(),
+                    (_, Node::Object(before)) => {
+                        depends_on = before.into_iter().map(|each| each.name).collect()
+                    }
                     _ => {}
                 }
             }
@@ -432,7 +437,11 @@ fn plain_variables() -> Vec<(String, &'static str, String)> {
     // Differs from the installer's own hash: names that are there win over derived ones.
     add("unique", "string", "uniqueString(resourceGroup().id, variables('name'))");
     add("letters", "string", "replace(variables('name'), '-', '')");
-    add("deploymentName", "string", "concat('mimecast-', variables('name'), '-', take(variables('unique'), 8))");
+    add(
+        "deploymentName",
+        "string",
+        "concat('mimecast-', variables('name'), '-', take(variables('unique'), 8))",
+    );
     add("identityName", "string", "concat('id-', variables('name'))");
     add("storageAccountName", "string", "concat('st', take(variables('letters'), 9), variables('unique'))");
     add("keyVaultName", "string", "concat('kv-', take(variables('letters'), 7), '-', variables('unique'))");
@@ -456,7 +465,11 @@ fn plain_variables() -> Vec<(String, &'static str, String)> {
         add(&given(name), "bool", &format!("not(empty(parameters('{name}')))"));
     }
     for name in ["mimecastEmail", "mimecastPassword"] {
-        add(&given(name), "bool", &format!("and(not(variables('apiTwo')), not(empty(parameters('{name}'))))"));
+        add(
+            &given(name),
+            "bool",
+            &format!("and(not(variables('apiTwo')), not(empty(parameters('{name}'))))"),
+        );
     }
     for (_, name) in NUMBERS {
         add(&given(name), "bool", &format!("greater(parameters('{name}'), 0)"));
@@ -474,8 +487,9 @@ fn variables(scope: &mut Scope<'_>) -> Result<Printed, PortalError> {
         .into_iter()
         .map(|(name, _, expression)| (name, Printed::text(format!("[{expression}]"))))
         .collect();
-    let schedules =
-        choice::schedules()?.into_iter().map(|(period, schedule)| (period.to_owned(), Printed::text(schedule)));
+    let schedules = choice::schedules()?
+        .into_iter()
+        .map(|(period, schedule)| (period.to_owned(), Printed::text(schedule)));
     members.push(("schedules".to_owned(), Printed::Object(schedules.collect())));
     let own = format!(
         "createObject('{}', variables('name'), '{}', '{}')",
@@ -504,8 +518,7 @@ fn names(resources: &[Resource]) -> Names {
         let kind = if each.kind == Kind::Secret { "securestring" } else { each.type_name() };
         (each.name.to_owned(), of(kind, Meaning::Parameter))
     });
-    let variables =
-        plain_variables().into_iter().map(|(name, kind, _)| (name, of(kind, Meaning::Variable)));
+    let variables = plain_variables().into_iter().map(|(name, kind, _)| (name, of(kind, Meaning::Variable)));
     let objects = [("allTags", "object"), ("siteTags", "object"), ("answers", "string")]
         .map(|(name, kind)| (name.to_owned(), of(kind, Meaning::Variable)));
     let workspaces = api_version("Microsoft.OperationalInsights/workspaces").unwrap_or_default();
@@ -513,7 +526,10 @@ fn names(resources: &[Resource]) -> Names {
         (SUBSCRIPTION_ID, "subscription().subscriptionId".to_owned()),
         (RESOURCE_GROUP_NAME, "resourceGroup().name".to_owned()),
         ("tenantId", "subscription().tenantId".to_owned()),
-        ("workspaceLocation", format!("reference(variables('workspaceId'), '{workspaces}', 'Full').location")),
+        (
+            "workspaceLocation",
+            format!("reference(variables('workspaceId'), '{workspaces}', 'Full').location"),
+        ),
     ]
     .map(|(name, text)| (name.to_owned(), of("string", Meaning::Expression(text))));
     Names {

@@ -11,6 +11,7 @@ mod azure;
 mod install;
 mod interrupted;
 mod plan;
+mod portal;
 mod refusals;
 mod runs;
 mod stage;

@@ -73,10 +73,7 @@ struct Wanted {
 /// `{group}/providers/Microsoft.Resources/deployments/{name}/…` and `{group}/deployments/{name}/operations/…`.
 fn wanted(incoming: &Incoming) -> Option<Wanted> {
     let address = &incoming.address;
-    let target = Target {
-        subscription_id: address.subscription.clone()?,
-        group: address.group.clone()?,
-    };
+    let target = Target { subscription_id: address.subscription.clone()?, group: address.group.clone()? };
     let words: Vec<&str> = address.path.split('/').skip(5).collect();
     let is = |word: &&str, wanted: &str| word.eq_ignore_ascii_case(wanted);
     let rest = match words.as_slice() {
@@ -192,7 +189,10 @@ fn prepared<'a>(
     if properties.get("mode").and_then(Value::as_str) != Some("Incremental") {
         // https://learn.microsoft.com/azure/azure-resource-manager/templates/deployment-modes: Complete
         // deletes what the template lacks; nobody here asks for that.
-        return Err(ArmError::bad("InvalidRequestContent", "The simulator takes the mode 'Incremental' alone."));
+        return Err(ArmError::bad(
+            "InvalidRequestContent",
+            "The simulator takes the mode 'Incremental' alone.",
+        ));
     }
     let Some(template) = properties.get("template").filter(|template| template.is_object()) else {
         return Err(ArmError::bad("InvalidRequestContent", "The request has no template."));

@@ -69,12 +69,17 @@ fn no_preview_api_version_is_sent() {
         .iter()
         .filter(|source| source.within(&ours))
         .flat_map(|source| {
-            source
-                .text
-                .lines()
+            // A deployment template has a resource's type on the line before its version.
+            let before = [""].into_iter().chain(source.text.lines());
+            before
+                .zip(source.text.lines())
                 .enumerate()
-                .filter(|(_, line)| names_preview_version(line) && !without_a_stable_version(line))
-                .map(move |(index, line)| format!("{}:{}: {}", source.path, index + 1, line.trim()))
+                .filter(|(_, (before, line))| {
+                    names_preview_version(line)
+                        && !without_a_stable_version(line)
+                        && !without_a_stable_version(before)
+                })
+                .map(move |(index, (_, line))| format!("{}:{}: {}", source.path, index + 1, line.trim()))
         })
         .collect();
     nothing(&found);

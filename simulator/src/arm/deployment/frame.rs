@@ -52,7 +52,9 @@ impl Frame<'_> {
     fn text(&self, text: &str) -> Result<Value, ArmError> {
         match inside(text) {
             Some(expression) => evaluate(&parse(expression)?, self),
-            None => Ok(json!(text.strip_prefix("[[").map_or_else(|| text.to_owned(), |rest| format!("[{rest}")))),
+            None => {
+                Ok(json!(text.strip_prefix("[[").map_or_else(|| text.to_owned(), |rest| format!("[{rest}"))))
+            }
         }
     }
 
@@ -173,7 +175,9 @@ pub(super) fn ordered(resources: &[(String, Vec<String>)]) -> Result<Vec<usize>,
     let mut order = Vec::new();
     let mut done: HashSet<String> = HashSet::new();
     for (id, before) in resources {
-        if let Some(missing) = before.iter().find(|each| !resources.iter().any(|(id, _)| key(id) == key(each))) {
+        if let Some(missing) =
+            before.iter().find(|each| !resources.iter().any(|(id, _)| key(id) == key(each)))
+        {
             return Err(invalid(format!(
                 "The resource '{missing}' is not defined in the template, and '{id}' depends on it. Please see \
                  https://aka.ms/arm-syntax for usage details."

@@ -129,7 +129,9 @@ fn call(name: &str, arguments: &[Expression], frame: &Frame<'_>) -> Result<Value
     // Only the branch that is taken is evaluated
     // (https://learn.microsoft.com/azure/azure-resource-manager/templates/template-functions-logical#if).
     if name == "if" {
-        let [condition, one, other] = arguments else { return Err(wrong(name, "three arguments are needed")) };
+        let [condition, one, other] = arguments else {
+            return Err(wrong(name, "three arguments are needed"));
+        };
         let taken = match evaluate(condition, frame)? {
             Value::Bool(true) => one,
             Value::Bool(false) => other,
@@ -140,7 +142,10 @@ fn call(name: &str, arguments: &[Expression], frame: &Frame<'_>) -> Result<Value
     let values: Vec<Value> =
         arguments.iter().map(|argument| evaluate(argument, frame)).collect::<Result<_, _>>()?;
     let text = |at: usize| {
-        values.get(at).and_then(Value::as_str).ok_or_else(|| wrong(name, &format!("argument {} is no text", at + 1)))
+        values
+            .get(at)
+            .and_then(Value::as_str)
+            .ok_or_else(|| wrong(name, &format!("argument {} is no text", at + 1)))
     };
     let boolean = |value: &Value| value.as_bool().ok_or_else(|| wrong(name, "an argument is no boolean"));
     Ok(match name {
@@ -185,7 +190,8 @@ fn call(name: &str, arguments: &[Expression], frame: &Frame<'_>) -> Result<Value
             Value::String(text) => text.is_empty(),
             Value::Array(items) => items.is_empty(),
             Value::Object(members) => members.is_empty(),
-            Value::Bool(_) | Value::Number(_) => return Err(wrong(name, "the argument can't be empty or not")),
+            Value::Bool(_) | Value::Number(_) =>
+                return Err(wrong(name, "the argument can't be empty or not")),
         }),
         // Without regard to case
         // (https://learn.microsoft.com/azure/azure-resource-manager/templates/template-functions-string#startswith).
@@ -249,7 +255,10 @@ fn resource_id(function: &str, own: &str, values: &[Value]) -> Result<String, Ar
     let namespace = kinds.next().unwrap_or_default();
     let (kinds, names): (Vec<&str>, _) = (kinds.collect(), &words[at + 1..]);
     if kinds.len() != names.len() {
-        return Err(wrong(function, "the type requires as many resource names as it has segments after the first"));
+        return Err(wrong(
+            function,
+            "the type requires as many resource names as it has segments after the first",
+        ));
     }
     let path: String = kinds.iter().zip(names).map(|(kind, name)| format!("/{kind}/{name}")).collect();
     Ok(format!("{scope}/providers/{namespace}{path}"))

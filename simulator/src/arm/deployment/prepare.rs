@@ -89,8 +89,7 @@ pub(super) fn prepare<'a>(
     let object = |name: &str| members.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
     let declared = object("parameters");
     let variables = object("variables");
-    let mut frame =
-        Frame { state, caller, target, parameters: Map::new(), variables, running: false };
+    let mut frame = Frame { state, caller, target, parameters: Map::new(), variables, running: false };
     parameters(&mut frame, &declared, given)?;
     let resources = members.get("resources").and_then(Value::as_array).cloned().unwrap_or_default();
     if declared.len() > PARAMETERS_LIMIT || resources.len() > RESOURCES_LIMIT {
@@ -146,7 +145,8 @@ fn parameters(
                     frame.parameters.insert(name.clone(), value.clone());
                 }
                 None => {
-                    let message = format!("The parameter '{name}' has no value; references are not simulated.");
+                    let message =
+                        format!("The parameter '{name}' has no value; references are not simulated.");
                     return Err(invalid(message));
                 }
             },
@@ -195,7 +195,11 @@ fn check_parameter(name: &str, declaration: &Value, value: &Value) -> Result<(),
         "bool" => value.is_boolean(),
         "object" | "secureobject" => value.is_object(),
         "array" => value.is_array(),
-        _ => return Err(invalid(format!("The type '{kind}' of the template parameter '{name}' is not valid."))),
+        _ => {
+            return Err(invalid(format!(
+                "The type '{kind}' of the template parameter '{name}' is not valid."
+            )));
+        }
     };
     if !fits {
         return Err(invalid(format!(
@@ -206,8 +210,10 @@ fn check_parameter(name: &str, declaration: &Value, value: &Value) -> Result<(),
     if let Some(allowed) = declaration["allowedValues"].as_array()
         && !allowed.contains(value)
     {
-        let allowed: Vec<String> =
-            allowed.iter().map(|each| each.as_str().map_or_else(|| each.to_string(), str::to_owned)).collect();
+        let allowed: Vec<String> = allowed
+            .iter()
+            .map(|each| each.as_str().map_or_else(|| each.to_string(), str::to_owned))
+            .collect();
         return Err(invalid(format!(
             "The provided value for the template parameter '{name}' is not valid. The value is not part of the \
              allowed value(s): '{}'.",
@@ -217,7 +223,9 @@ fn check_parameter(name: &str, declaration: &Value, value: &Value) -> Result<(),
     let limit = |limit: &str| declaration[limit].as_i64();
     let (size, least, most) = match value {
         Value::Number(number) => (number.as_i64(), limit("minValue"), limit("maxValue")),
-        Value::String(text) => (i64::try_from(text.chars().count()).ok(), limit("minLength"), limit("maxLength")),
+        Value::String(text) => {
+            (i64::try_from(text.chars().count()).ok(), limit("minLength"), limit("maxLength"))
+        }
         _ => (None, None, None),
     };
     if let Some(size) = size
@@ -237,7 +245,14 @@ fn check_parameter(name: &str, declaration: &Value, value: &Value) -> Result<(),
 fn unit(frame: &Frame<'_>, resource: &Value) -> Result<Unit, ArmError> {
     /// What belongs to the template and not to the resource.
     const OF_THE_TEMPLATE: &[&str] = &[
-        "type", "apiVersion", "name", "scope", "condition", "dependsOn", "comments", "subscriptionId",
+        "type",
+        "apiVersion",
+        "name",
+        "scope",
+        "condition",
+        "dependsOn",
+        "comments",
+        "subscriptionId",
         "resourceGroup",
     ];
     let members = resource.as_object().cloned().unwrap_or_default();
