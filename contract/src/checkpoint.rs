@@ -22,6 +22,14 @@ pub fn checkpoint_name(account: &str) -> String {
     if account.is_empty() { CHECKPOINT_NAME.to_owned() } else { format!("checkpoint-{account}.txt") }
 }
 
+/// The key under which a slice of a backfill keeps its own place beside the account's: it is read
+/// while the account goes on, and other slices with it. `request` tells one backfill from the next
+/// one of the same range.
+pub fn slice_key(account: &str, request: &str, from: OffsetDateTime) -> String {
+    let separator = if account.is_empty() { "" } else { "." };
+    format!("{account}{separator}backfill-{request}-{}", from.unix_timestamp())
+}
+
 /// How far one account has been collected and delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -75,6 +75,8 @@ settings! {
     MIMECAST_QUOTA_RESERVE = "MIMECAST_QUOTA_RESERVE" default "0";
     /// Keys of the accounts, separated by commas, where one installation serves several.
     MIMECAST_ACCOUNTS = "MIMECAST_ACCOUNTS";
+    /// URL of the Key Vault that holds the settings of each of several accounts, one secret each.
+    ACCOUNT_VAULT_URL = "ACCOUNT_VAULT_URL";
     /// Logs ingestion endpoint of the data collection rule.
     LOGS_INGESTION_ENDPOINT = "LOGS_INGESTION_ENDPOINT";
     /// Immutable id of the data collection rule, `dcr-` and 32 hexadecimal digits.
@@ -103,6 +105,34 @@ settings! {
     MIMECAST_SENTINEL_ANSWERS = "MIMECAST_SENTINEL_ANSWERS";
     /// The port that the Functions host tells the worker to listen on.
     FUNCTIONS_CUSTOMHANDLER_PORT = "FUNCTIONS_CUSTOMHANDLER_PORT";
+}
+
+/// The settings that one of several accounts may have for itself. In the account's secret they stand
+/// as members of one JSON object, without the prefix and in lower case: `client_id`.
+pub const OF_AN_ACCOUNT: &[&str] = &[
+    MIMECAST_API,
+    MIMECAST_BASE_URL,
+    MIMECAST_CLIENT_ID,
+    MIMECAST_CLIENT_SECRET,
+    MIMECAST_EMAIL,
+    MIMECAST_PASSWORD,
+    MIMECAST_APP_ID,
+    MIMECAST_APP_KEY,
+    MIMECAST_ACCESS_KEY,
+    MIMECAST_SECRET_KEY,
+    MIMECAST_CATEGORIES,
+    MIMECAST_PAGE_SIZE,
+    MIMECAST_QUOTA_RESERVE,
+];
+
+/// Name in the vault of an account's secret.
+pub fn account_secret(key: &str) -> String {
+    format!("mimecast-account-{key}")
+}
+
+/// Member of an account's secret that stands for a setting.
+pub fn account_member(setting: &str) -> String {
+    setting.trim_start_matches("MIMECAST_").to_ascii_lowercase()
 }
 
 /// How an unresolved Key Vault reference begins, as the Functions host leaves it in the environment.

@@ -1,6 +1,8 @@
 //! An installation as the installer leaves it, put straight into the state: for tests of the worker
 //! alone, which have no installer to make it.
 
+pub mod accounts;
+
 use std::collections::BTreeMap;
 
 use contract::resources::{

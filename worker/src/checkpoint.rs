@@ -108,6 +108,14 @@ pub enum Place {
 }
 
 impl Place {
+    /// A place beside this one, under another key.
+    pub fn beside(&self, key: &str) -> Self {
+        match self {
+            Self::Blob(place) => Self::Blob(Box::new(place.beside(key))),
+            Self::Folder { folder, .. } => Self::Folder { folder: folder.clone(), account: key.to_owned() },
+        }
+    }
+
     /// Takes hold of the checkpoint. `None`: another process has it.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The command line: serve the Functions host, or run by oneself.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::host::{self, Worker};
 use crate::report::{Level, Log, RunResult, Trigger, chain};
-use crate::settings::{Settings, duration};
+use crate::settings::duration;
 use crate::world::World;
 
 /// What a run is to do.
@@ -23,6 +24,19 @@ pub enum Work {
     Replay,
     /// Read a past range again.
     Backfill(Backfill),
+    /// Read one slice of a past range again, beside everything else.
+    Slice(Slice),
+}
+
+/// One slice of a backfill. It keeps its own place, so that slices run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slice {
+    /// Tells one backfill from another of the same range.
+    pub request: u32,
+    /// Its start.
+    pub from: OffsetDateTime,
+    /// Its end.
+    pub to: OffsetDateTime,
 }
 
 /// A past range to read again.
@@ -42,12 +56,12 @@ impl Work {
         match self {
             Self::Sync(trigger) => trigger,
             Self::Replay => Trigger::Replay,
-            Self::Backfill(_) => Trigger::Backfill,
+            Self::Backfill(_) | Self::Slice(_) => Trigger::Backfill,
         }
     }
 
     /// Reads the text of a request: `sync`, `replay`, or `backfill <from> <to> [only-missing]` with
-    /// times in RFC 3339.
+    /// times in RFC 3339; or `slice <request> <from> <to>`, which the worker writes itself.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -58,9 +72,33 @@ impl Work {
             ["replay"] => Ok(Self::Replay),
             ["backfill", from, to] => Ok(Self::Backfill(Backfill::parse(from, to, false)?)),
             ["backfill", from, to, "only-missing"] => Ok(Self::Backfill(Backfill::parse(from, to, true)?)),
+            ["slice", request, from, to] => {
+                let Backfill { from, to, .. } = Backfill::parse(from, to, false)?;
+                let request = u32::from_str_radix(request, 16);
+                let request = request.map_err(|_| format!("`{text}` names no request"))?;
+                Ok(Self::Slice(Slice { request, from, to }))
+            }
             _ => Err(format!(
                 "`{text}` is not understood; accepted are `sync`, `replay` and `backfill <from> <to> [only-missing]`"
             )),
+        }
+    }
+}
+
+/// As [`Work::parse`] reads it.
+impl fmt::Display for Work {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
+        match self {
+            Self::Sync(_) => formatter.write_str("sync"),
+            Self::Replay => formatter.write_str("replay"),
+            Self::Backfill(Backfill { from, to, only_missing }) => {
+                let only = if *only_missing { " only-missing" } else { "" };
+                write!(formatter, "backfill {} {}{only}", time(*from), time(*to))
+            }
+            Self::Slice(Slice { request, from, to }) => {
+                write!(formatter, "slice {request:08x} {} {}", time(*from), time(*to))
+            }
         }
     }
 }
@@ -150,7 +188,7 @@ async fn run(world: World, log: &Log, name: &str, matches: &ArgMatches) -> ExitC
         Ok(every) => every,
         Err(text) => return usage(format!("`--every {text}`: write a length of time like 5m or 1h")),
     };
-    let worker = Worker::open(Settings::read(&world, folder.as_deref()), &world, log);
+    let worker = Worker::open(&world, folder.as_deref(), log);
     match every {
         None => once(&worker, log, work).await,
         Some(every) => repeat(&world, &worker, log, every).await,
@@ -159,8 +197,10 @@ async fn run(world: World, log: &Log, name: &str, matches: &ArgMatches) -> ExitC
 
 async fn once(worker: &Worker, log: &Log, work: Work) -> ExitCode {
     match worker.work(work).await {
-        Ok(report) if report.result == RunResult::Failed => ExitCode::from(FAILED),
-        Ok(_) => ExitCode::SUCCESS,
+        Ok(reports) => match reports.iter().any(|report| report.result == RunResult::Failed) {
+            true => ExitCode::from(FAILED),
+            false => ExitCode::SUCCESS,
+        },
         Err(reason) => {
             log.event(Level::Error, "run_not_begun", serde_json::json!({ "message": reason }));
             ExitCode::from(FAILED)

@@ -9,6 +9,7 @@ pub mod payload;
 use std::cell::OnceCell;
 use std::future::IntoFuture;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -16,16 +17,17 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use contract::resources::{QUEUE_FUNCTION, TIMER_FUNCTION};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::accounts::{Accounts, AccountsError, Handled};
 use crate::command::Work;
-use crate::report::{Level, Log, Report, RunResult, chain};
-use crate::settings::Settings;
-use crate::sync::{Account, Reporter};
+use crate::report::{Level, Log, Report, RunResult, Trigger, chain};
+use crate::sync::Reporter;
 use crate::world::World;
 use payload::Invocation;
 
@@ -52,8 +54,24 @@ pub enum HostError {
     Serve(#[source] std::io::Error),
 }
 
-/// One invocation on its way to the worker, with where its report goes.
-type Job = (Work, oneshot::Sender<Result<Report, String>>);
+/// What an invocation asks for.
+#[derive(Debug)]
+enum Task {
+    /// The timer's function.
+    Tick(Work),
+    /// The queue's function, with its message.
+    Message(String),
+}
+
+/// What the host is told, and the line that goes with it.
+#[derive(Debug)]
+struct Told {
+    status: StatusCode,
+    line: String,
+}
+
+/// One invocation on its way to the worker, with where its answer goes.
+type Job = (Task, oneshot::Sender<Told>);
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
@@ -62,11 +80,11 @@ struct Shared {
     jobs: mpsc::Sender<Job>,
 }
 
-/// What runs: an account, or the report that its settings cannot be used.
+/// What runs: the accounts, or the report that the settings cannot be used.
 #[derive(Debug)]
 pub enum Worker {
-    /// An account.
-    Account(Box<Account>),
+    /// Accounts.
+    Accounts(Box<Accounts>),
     /// Settings that cannot be used.
     Unusable(Box<Reporter>),
     /// Clients that cannot be made.
@@ -74,31 +92,54 @@ pub enum Worker {
 }
 
 impl Worker {
-    /// Reads the settings and makes the clients. A fault is kept, to be named at each run.
-    pub fn open(
-        settings: Result<Settings, crate::settings::SettingsError>,
-        world: &World,
-        log: &Log,
-    ) -> Self {
-        match settings {
-            Ok(settings) => match Account::open(settings, world, log) {
-                Ok(account) => Self::Account(Box::new(account)),
-                Err(error) => Self::Broken(chain(&error)),
-            },
-            Err(error) => Self::Unusable(Box::new(Reporter::new(error, world, log))),
+    /// Reads the settings and makes the clients. A fault is kept, to be named at each run. `folder`
+    /// delivers to files instead of Azure.
+    pub fn open(world: &World, folder: Option<&Path>, log: &Log) -> Self {
+        match Accounts::open(world, folder, log) {
+            Ok(accounts) => Self::Accounts(Box::new(accounts)),
+            Err(AccountsError::Settings(error)) => Self::Unusable(Box::new(Reporter::new(error, world, log))),
+            Err(error) => Self::Broken(chain(&error)),
         }
     }
 
-    /// Does what is asked. `Err` with the reason where it could not even begin.
+    /// Does by itself what is asked, for every account. `Err` with the reason where it could not even
+    /// begin.
     ///
     /// # Errors
     /// The reason, for the log.
-    pub async fn work(&self, work: Work) -> Result<Report, &str> {
+    pub async fn work(&self, work: Work) -> Result<Vec<Report>, &str> {
         match self {
-            Self::Account(account) => Ok(account.work(work).await),
-            Self::Unusable(reporter) => Ok(reporter.run(work.trigger()).await),
+            Self::Accounts(accounts) => Ok(accounts.work(work).await),
+            Self::Unusable(reporter) => Ok(vec![reporter.run(work.trigger()).await]),
             Self::Broken(reason) => Err(reason),
         }
+    }
+
+    /// Does an invocation.
+    async fn invoke(&self, task: Task, log: &Log) -> Told {
+        let report = match (self, task) {
+            (Self::Broken(reason), _) => {
+                log.event(Level::Error, "run_not_begun", json!({ "message": reason }));
+                return Told { status: StatusCode::INTERNAL_SERVER_ERROR, line: reason.clone() };
+            }
+            (Self::Unusable(reporter), Task::Tick(work)) => reporter.run(work.trigger()).await,
+            (Self::Unusable(reporter), Task::Message(_)) => reporter.run(Trigger::Queue).await,
+            (Self::Accounts(accounts), Task::Tick(work)) => accounts.tick(work).await,
+            (Self::Accounts(accounts), Task::Message(text)) => {
+                let (status, line) = match accounts.handle(&text).await {
+                    Handled::Done(line) => (StatusCode::OK, line),
+                    Handled::Unreadable(line) => (StatusCode::BAD_REQUEST, line),
+                    Handled::Failed(line) => (StatusCode::INTERNAL_SERVER_ERROR, line),
+                };
+                return Told { status, line };
+            }
+        };
+        // Busy is not a failure: the other run does the work.
+        let status = match report.result {
+            RunResult::Ok | RunResult::Partial | RunResult::Busy => StatusCode::OK,
+            RunResult::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Told { status, line: report.summary() }
     }
 }
 
@@ -115,7 +156,8 @@ pub async fn serve(world: &World, log: &Log, port: &str) -> Result<(), HostError
     let (jobs, queue) = mpsc::channel(1);
     let router = axum::Router::new()
         .route("/", get(ready))
-        .route("/Sync", post(sync))
+        .route(&format!("/{TIMER_FUNCTION}"), post(sync))
+        .route(&format!("/{QUEUE_FUNCTION}"), post(sync_work))
         .fallback(unknown)
         .with_state(Shared { log: log.clone(), jobs });
     tokio::select! {
@@ -133,11 +175,11 @@ async fn work(world: &World, log: &Log, mut queue: mpsc::Receiver<Job>) {
     loop {
         tokio::select! {
             job = queue.recv() => {
-                let Some((work, reply)) = job else { return };
-                let worker = worker.get_or_init(|| Worker::open(Settings::read(world, None), world, log));
+                let Some((task, reply)) = job else { return };
+                let worker = worker.get_or_init(|| Worker::open(world, None, log));
                 running.push(async move {
                     // Nobody waits any more where the host has cut the connection.
-                    let _ = reply.send(worker.work(work).await.map_err(str::to_owned));
+                    let _ = reply.send(worker.invoke(task, log).await);
                 });
             }
             Some(()) = running.next() => {}
@@ -151,31 +193,31 @@ async fn ready() -> Response {
 }
 
 async fn sync(State(shared): State<Shared>, body: Bytes) -> Response {
-    let work = match Invocation::read(&body).work() {
-        Ok(work) => work,
+    match Invocation::read(&body).work() {
+        Ok(work) => shared.told(Task::Tick(work)).await,
         Err(error) => {
             shared.log.event(Level::Error, "invocation_not_understood", json!({ "message": error }));
-            return answer(StatusCode::BAD_REQUEST, outputs(&[error]));
+            answer(StatusCode::BAD_REQUEST, outputs(&[error]))
         }
-    };
-    let (reply, report) = oneshot::channel();
-    let report = match shared.jobs.send((work, reply)).await {
-        Ok(()) => report.await.unwrap_or_else(|_| Err("the worker has ended".to_owned())),
-        Err(_) => Err("the worker has ended".to_owned()),
-    };
-    match report {
-        Ok(report) => {
-            // Busy is not a failure: the other run does the work.
-            let status = match report.result {
-                RunResult::Ok | RunResult::Partial | RunResult::Busy => StatusCode::OK,
-                RunResult::Failed => StatusCode::INTERNAL_SERVER_ERROR,
-            };
-            answer(status, outputs(&[summary(&report)]))
-        }
-        Err(reason) => {
-            shared.log.event(Level::Error, "run_not_begun", json!({ "message": reason }));
-            answer(StatusCode::INTERNAL_SERVER_ERROR, outputs(&[reason]))
-        }
+    }
+}
+
+async fn sync_work(State(shared): State<Shared>, body: Bytes) -> Response {
+    shared.told(Task::Message(Invocation::read(&body).text())).await
+}
+
+impl Shared {
+    /// Hands the task to the worker and answers with what it tells.
+    async fn told(&self, task: Task) -> Response {
+        let (reply, told) = oneshot::channel();
+        let told = match self.jobs.send((task, reply)).await {
+            Ok(()) => told.await.ok(),
+            Err(_) => None,
+        };
+        let ended =
+            || Told { status: StatusCode::INTERNAL_SERVER_ERROR, line: "the worker has ended".to_owned() };
+        let Told { status, line } = told.unwrap_or_else(ended);
+        answer(status, outputs(&[line]))
     }
 }
 
@@ -186,14 +228,6 @@ async fn unknown(uri: axum::http::Uri) -> Response {
 /// `Logs` are tied to the invocation in the host's own log.
 fn outputs(logs: &[String]) -> serde_json::Value {
     json!({ "Outputs": {}, "Logs": logs, "ReturnValue": null })
-}
-
-fn summary(report: &Report) -> String {
-    let result = serde_json::to_value(report.result).unwrap_or_default();
-    let result = result.as_str().unwrap_or_default();
-    let message = report.message();
-    let separator = if message.is_empty() { "" } else { ": " };
-    format!("run {} {result}, {} events delivered{separator}{message}", report.run_id, report.delivered)
 }
 
 fn answer(status: StatusCode, body: serde_json::Value) -> Response {

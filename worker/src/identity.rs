@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use azure_core::cloud::CustomConfiguration;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
+use azure_core::error::ErrorKind;
 use azure_core::http::{ClientOptions, RetryOptions, Transport};
 use azure_identity::{
     ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
@@ -15,6 +16,7 @@ use azure_identity::{
 };
 use contract::cloud::CloudProfile;
 
+use crate::retry::Retry;
 use crate::settings::Identity;
 
 /// Options for every client of Azure's crates: our HTTP client, no retries of their own.
@@ -23,6 +25,19 @@ pub fn client_options(http: &reqwest::Client) -> ClientOptions {
         transport: Some(Transport::new(Arc::new(http.clone()))),
         retry: RetryOptions::none(),
         ..ClientOptions::default()
+    }
+}
+
+/// What an error of Azure's crates says about another attempt: what the network or the service may
+/// have mended by then is worth one.
+pub(crate) fn advice(error: &azure_core::Error) -> Retry {
+    match error.kind() {
+        ErrorKind::HttpResponse { status, .. } => match u16::from(*status) {
+            408 | 429 | 500.. => Retry::Backoff,
+            _ => Retry::Never,
+        },
+        ErrorKind::Connection | ErrorKind::Io | ErrorKind::Credential => Retry::Backoff,
+        _ => Retry::Never,
     }
 }
 

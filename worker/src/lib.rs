@@ -4,6 +4,8 @@ pub mod world;
 
 pub mod settings;
 
+pub mod accounts;
+
 pub mod batch;
 pub mod checkpoint;
 pub mod command;

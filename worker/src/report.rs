@@ -57,6 +57,8 @@ pub enum Stage {
     Ingest,
     /// Keeping the place.
     Checkpoint,
+    /// Putting work on the queue.
+    Queue,
 }
 
 /// Why a run did not do everything.
@@ -169,6 +171,15 @@ impl Report {
     pub fn message(&self) -> String {
         let failure = self.failure.iter().map(|failure| failure.message.as_str());
         failure.chain(self.notes.iter().map(String::as_str)).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The run in one line, for the host's own log.
+    pub fn summary(&self) -> String {
+        let result = serde_json::to_value(self.result).unwrap_or_default();
+        let result = result.as_str().unwrap_or_default();
+        let message = self.message();
+        let separator = if message.is_empty() { "" } else { ": " };
+        format!("run {} {result}, {} events delivered{separator}{message}", self.run_id, self.delivered)
     }
 
     /// Milliseconds since the run began.

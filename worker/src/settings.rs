@@ -3,6 +3,7 @@
 //! Names, defaults and meanings are `contract::settings`.
 
 pub mod duration;
+pub mod several;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -191,9 +192,7 @@ impl Settings {
         let mut reader = Reader { world, problems: Vec::new() };
         reader.unresolved_references();
         let cloud = reader.cloud();
-        let reporting = reader.reporting(cloud.as_ref(), folder);
-        let reporting =
-            reporting.filter(|_| reader.problems.iter().all(|problem| !delivering(problem.setting)));
+        let reporting = reader.whole_reporting(cloud.as_ref(), folder);
         let mimecast = reader.mimecast(cloud.as_ref());
         let collect = reader.collect();
         let limits = RunLimits {
@@ -351,6 +350,12 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// What is needed to deliver, where nothing of it has a problem.
+    fn whole_reporting(&mut self, cloud: Option<&CloudProfile>, folder: Option<&Path>) -> Option<Reporting> {
+        let reporting = self.reporting(cloud, folder);
+        reporting.filter(|_| self.problems.iter().all(|problem| !delivering(problem.setting)))
     }
 
     fn reporting(&mut self, cloud: Option<&CloudProfile>, folder: Option<&Path>) -> Option<Reporting> {

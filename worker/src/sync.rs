@@ -15,11 +15,11 @@ mod deliver;
 mod open;
 mod read;
 mod replay;
+mod slice;
 
 use std::time::Duration;
 
 use contract::checkpoint::{Checkpoint, OpenWindow, Purpose};
-use contract::streams::HEALTH_STREAM;
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
@@ -35,7 +35,7 @@ use crate::settings::Settings;
 use crate::transform::Transformer;
 use crate::world::{Deadline, World};
 use deliver::{DeliverError, Progress};
-pub use open::{OpenError, Reporter};
+pub use open::{Clients, OpenError, Reporter, send_health};
 use read::{Bounds, ReadEnd, Reader, Resume};
 use replay::ReplayError;
 
@@ -44,9 +44,6 @@ const DELIVERY_GRACE: Duration = Duration::from_secs(5 * 60);
 
 /// How far this machine's clock may run ahead of Mimecast's before nothing is read at all.
 const CLOCK_MARGIN: Duration = Duration::from_secs(5 * 60);
-
-/// Longest wait for the health row to be taken.
-const HEALTH_SECS: u64 = 90;
 
 /// One Mimecast account with everything that a run needs. Lives as long as the process.
 #[derive(Debug)]
@@ -99,7 +96,11 @@ impl Account {
         let mut report = Report::begin(&self.world, trigger);
         self.log.event(Level::Info, "run_started", json!({ "run": report.run_id, "trigger": trigger }));
         let mut standing = Standing::Settled;
-        match self.place.take(&self.world).await {
+        let place = match work {
+            Work::Slice(slice) => self.place_of(slice),
+            _ => self.place.clone(),
+        };
+        match place.take(&self.world).await {
             Ok(Some(mut held)) => {
                 let lost = held.lost();
                 let ended = tokio::select! {
@@ -108,8 +109,13 @@ impl Account {
                     // Whatever was about to be written is not.
                     () = lost => Err(CheckpointError::Lost.into()),
                 };
-                if let Err(error) = ended {
-                    report.fail(error.failure());
+                match ended {
+                    Err(RunError::Poll(error)) if error.only_time_is_needed() => {
+                        report.result = RunResult::Partial;
+                        report.notes.push(format!("{}; the next run goes on", chain(&error)));
+                    }
+                    Err(error) => report.fail(error.failure()),
+                    Ok(()) => {}
                 }
                 held.release().await;
             }
@@ -123,24 +129,10 @@ impl Account {
         }
         let quota = self.mimecast.quota();
         (report.quota_limit, report.quota_remaining) = (quota.limit, quota.remaining);
-        self.send_health(&report, standing).await;
+        let reporting = &self.settings.reporting;
+        open::deliver_health(&report, reporting, &self.delivery, standing, &self.world, &self.log).await;
         self.log.run_ended(&report);
         report
-    }
-
-    /// The health row. Where it cannot be delivered, the log is what is left.
-    async fn send_health(&self, report: &Report, standing: Standing) {
-        let row = report.health_row(&self.world, &self.settings.reporting);
-        let deadline = Deadline::after(&self.world, Duration::from_secs(HEALTH_SECS));
-        let sent = self.delivery.deliver_row(&self.world, HEALTH_STREAM, &row, standing, deadline).await;
-        if let Err(error) = sent {
-            let message = chain(&error);
-            self.log.event(
-                Level::Error,
-                "health_row_not_delivered",
-                json!({ "run": report.run_id, "message": message }),
-            );
-        }
     }
 
     async fn collect(
@@ -154,6 +146,11 @@ impl Account {
         if work == Work::Replay {
             return self.replay(deadline, report).await;
         }
+        if let Work::Slice(slice) = work {
+            let read = self.slice(slice, held, deadline, report).await?;
+            note_budget(read, report);
+            return Ok(());
+        }
         let checkpoint = held.read().await?;
         report.watermark = checkpoint.closed_until;
         self.note_in_flight(&checkpoint, report);
@@ -164,11 +161,8 @@ impl Account {
         if progress.checkpoint.delivered_at.is_none() {
             *standing = Standing::Settling;
         }
-        if matches!(collected, Ok(WindowEnd::BudgetUsed)) {
-            report.result = RunResult::Partial;
-            report.notes.push("the run's budget is used up; the next run goes on".to_owned());
-        }
-        collected.map(|_| ())
+        note_budget(collected?, report);
+        Ok(())
     }
 
     /// First what is due, then the past: what is new matters most.
@@ -451,6 +445,13 @@ impl Account {
             settle: collect.settle,
             overlap: collect.overlap,
         }
+    }
+}
+
+fn note_budget(end: WindowEnd, report: &mut Report) {
+    if end == WindowEnd::BudgetUsed {
+        report.result = RunResult::Partial;
+        report.notes.push("the run's budget is used up; the next run goes on".to_owned());
     }
 }
 

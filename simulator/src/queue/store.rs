@@ -82,6 +82,19 @@ impl Queues {
     }
 }
 
+impl Queues {
+    /// Takes the messages that can be seen now out of a queue, as one who received and deleted them,
+    /// oldest first; for tests.
+    pub fn take(&self, account: &str, name: &str) -> Vec<String> {
+        let now = self.now();
+        let mut queues = self.lock();
+        let Some(queue) = queues.get_mut(&key(account, name)) else { return Vec::new() };
+        queue.forget_expired(now);
+        let taken = queue.messages.extract_if(.., |message| message.visible <= now);
+        taken.map(|message| message.text).collect()
+    }
+}
+
 /// The queue of this name.
 pub(crate) fn find<'a>(
     queues: &'a mut ByName,

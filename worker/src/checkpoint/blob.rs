@@ -16,7 +16,7 @@ use url::Url;
 
 use super::CheckpointError;
 use super::lease::{LEASE_SECS, Lease, Renewal};
-use crate::identity::{Credential, client_options};
+use crate::identity::{Credential, advice, client_options};
 use crate::retry::{Retry, RetryPolicy, Retryable, retry};
 use crate::world::{Deadline, World};
 
@@ -98,14 +98,7 @@ impl StorageError {
 
 impl Retryable for StorageError {
     fn retry(&self) -> Retry {
-        match self.source.kind() {
-            ErrorKind::HttpResponse { status, .. } => match u16::from(*status) {
-                408 | 429 | 500.. => Retry::Backoff,
-                _ => Retry::Never,
-            },
-            ErrorKind::Connection | ErrorKind::Io | ErrorKind::Credential => Retry::Backoff,
-            _ => Retry::Never,
-        }
+        advice(&self.source)
     }
 }
 
@@ -120,6 +113,11 @@ impl BlobPlace {
     pub fn new(container: &Url, account: &str, credential: Credential, http: &reqwest::Client) -> Self {
         let account = account.to_owned();
         Self { container: container.clone(), account, credential, http: http.clone() }
+    }
+
+    /// A place beside this one, under another key.
+    pub fn beside(&self, key: &str) -> Self {
+        Self { account: key.to_owned(), ..self.clone() }
     }
 
     fn blob(&self, name: &str) -> Result<BlobClient, CheckpointError> {

@@ -25,6 +25,16 @@ impl Invocation {
         Self { data: data.map(decoded).unwrap_or_default() }
     }
 
+    /// The message that a queue brought.
+    pub(super) fn text(&self) -> String {
+        match &self.data {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            // The documented form shows an object as what it is.
+            other => other.to_string(),
+        }
+    }
+
     /// What is to be done: what the schedule asks for, or what a person's text says.
     ///
     /// # Errors
@@ -73,6 +83,18 @@ mod tests {
         for body in [tidy, encoded, lower, "{}", "", "not JSON", "null"] {
             assert_eq!(work(body), Ok(Work::Sync(Trigger::Timer)), "{body}");
         }
+    }
+
+    #[test]
+    fn a_message_in_both_spellings() {
+        let message = r#"{"account":"alpha","work":"sync"}"#;
+        let once = serde_json::to_string(message).expect("JSON");
+        let twice = serde_json::to_string(&once).expect("JSON");
+        for shown in [message, &once, &twice] {
+            let body = format!(r#"{{"Data":{{"msg":{shown}}},"Metadata":{{"DequeueCount":"1"}}}}"#);
+            assert_eq!(Invocation::read(body.as_bytes()).text(), message);
+        }
+        assert_eq!(Invocation::read(b"{}").text(), "");
     }
 
     #[test]

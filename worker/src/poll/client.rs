@@ -195,10 +195,18 @@ impl Mimecast {
     /// One attempt. Where API 1.0 says that the binding has expired or the account lives elsewhere,
     /// and the login that mends it is given, it is mended and the call made once more.
     async fn attempt(&self, call: &Call<'_>, deadline: Deadline) -> Result<Good, PollError> {
-        match self.send(call, deadline).await {
+        let sent = match self.send(call, deadline).await {
             Err(error) if self.mend(&error, deadline).await? => self.send(call, deadline).await,
             sent => sent,
-        }
+        };
+        sent.map_err(|mut error| {
+            if let PollErrorKind::Throttled(wait) = error.kind
+                && wait > self.pacing.patience
+            {
+                error.kind = PollErrorKind::QuotaSpent(wait);
+            }
+            error
+        })
     }
 
     async fn send(&self, call: &Call<'_>, deadline: Deadline) -> Result<Good, PollError> {
@@ -227,7 +235,7 @@ impl Mimecast {
         if wait.is_zero() {
             return Ok(());
         }
-        if wait >= deadline.remaining(&self.world) {
+        if wait >= deadline.remaining(&self.world) || wait > self.pacing.patience {
             return Err(PollError::new(attempted, PollErrorKind::QuotaSpent(wait)));
         }
         self.world.sleep(wait).await;

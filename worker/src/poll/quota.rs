@@ -25,6 +25,8 @@ pub struct Pacing {
     pub reserve: u64,
     /// How failed calls are tried again.
     pub retry: RetryPolicy,
+    /// The longest wait for the quota; a longer one ends the reading.
+    pub patience: Duration,
 }
 
 impl Default for Pacing {
@@ -35,7 +37,7 @@ impl Default for Pacing {
             first_wait: Duration::from_secs(1),
             longest_wait: Duration::from_secs(30),
         };
-        Self { reserve: 0, retry }
+        Self { reserve: 0, retry, patience: Duration::MAX }
     }
 }
 

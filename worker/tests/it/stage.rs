@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 use simulator::installed::STORAGE_ACCOUNT;
+use simulator::installed::accounts::ServedAccount;
 use simulator::simulator::{Options, Simulator};
 use time::OffsetDateTime;
+use worker::accounts::Accounts;
 use worker::command::Work;
 use worker::report::{Log, Report, Trigger};
 use worker::settings::Settings;
@@ -101,6 +103,22 @@ impl Stage {
         let passed = tokio::sync::watch::Sender::new(Duration::ZERO);
         let clock = Arc::new(StageClock { simulated: simulator.clock().clone(), passed });
         Self { simulator, clock, environment, lines: Lines::default(), workers: AtomicU64::new(1) }
+    }
+
+    /// A worker for accounts of these keys, and Mimecast's side of each.
+    pub(crate) async fn several(keys: &[&str]) -> (Self, Vec<ServedAccount>) {
+        let mut stage = Self::new().await;
+        let (environment, accounts) = stage.simulator.installed_for(keys).await.expect("free ports");
+        stage.environment = environment;
+        (stage, accounts)
+    }
+
+    /// What the timer and the queue call, as far as it can be a process of its own in this one.
+    pub(crate) fn accounts(&self) -> Accounts {
+        let seed = self.workers.fetch_add(1, Ordering::SeqCst);
+        let world = World::of(self.clock.clone(), self.environment.clone()).seeded(seed);
+        let log = Log::new(&world, self.lines.clone());
+        Accounts::open_with(&world, None, &log, self.http()).expect("clients")
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &str) {
