@@ -106,7 +106,6 @@ pub fn plan(
         kept: Vec::new(),
         findings: Vec::new(),
     };
-    planner.accounts();
     planner.providers()?;
     for resource in resources {
         if resource.key == "function_app" {
@@ -154,16 +153,6 @@ impl Planner<'_> {
 
     fn has_step(&self, key: &str) -> bool {
         self.steps.iter().any(|step| step.key == key)
-    }
-
-    fn accounts(&mut self) {
-        if self.intent.accounts.len() > 1 {
-            self.findings.push(Finding::refuses(
-                "accounts",
-                "this version installs one Mimecast account for each installation",
-                "make one installation for each account, each with a `name` of its own; they share the tables",
-            ));
-        }
     }
 
     fn providers(&mut self) -> Result<(), TemplateError> {

@@ -6,6 +6,7 @@
 //! * [`fuzz`]: inputs searched for that break a property.
 //! * [`mod@reference`]: the reference pages that come from the code.
 //! * [`render`]: the portal's form, from the templates.
+//! * [`scale`]: many accounts, several workers, one queue.
 //! * [`mod@test`]: the whole gate.
 //! * [`torture`]: the real worker, killed at random instants.
 
@@ -15,6 +16,7 @@ mod demo;
 mod fuzz;
 mod reference;
 mod render;
+mod scale;
 mod screen;
 mod test;
 mod torture;
@@ -46,6 +48,8 @@ enum Chore {
     Reference,
     /// Write the portal's form from the templates
     Render,
+    /// Collect many accounts with several workers and count what was lost, repeated or delayed
+    Scale(scale::Arguments),
     /// Run the whole gate: tools, format, audit, lints, documentation, tests
     Test(test::Arguments),
     /// Kill the real worker at random instants and count what was lost and what came twice
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Reference => reference::write(),
         Chore::Render => render::write(),
+        Chore::Scale(arguments) => scale::run(&arguments),
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Torture(arguments) => torture::run(&arguments),
     };

@@ -17,7 +17,7 @@ use crate::{clients, content, screen, workspace};
 
 /// Set for the tests while the gate runs: a test that needs one of the gate's tools (Azurite, …)
 /// then fails where it would otherwise skip with a printed reason.
-const TOOLS_REQUIRED: &str = "MIMECAST_SENTINEL_TOOLS_REQUIRED";
+pub(crate) const TOOLS_REQUIRED: &str = "MIMECAST_SENTINEL_TOOLS_REQUIRED";
 
 /// What the gate is asked to run.
 #[derive(Debug, clap::Args)]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use contract::cloud::CloudProfile;
-use contract::settings::MIMECAST_SENTINEL_CLOUD;
+use contract::settings::{MIMECAST_SENTINEL_CLOUD, account_secret};
 
 use super::given::{Given, Origin, Problem, Value};
 use super::keys;
@@ -95,6 +95,17 @@ pub struct Collect {
     pub overlap: String,
     /// Category codes, all when empty.
     pub categories: Vec<String>,
+    /// Whether there is a work queue in any case.
+    pub work_queue: WorkQueue,
+}
+
+/// When work goes through a storage queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkQueue {
+    /// Where there are several accounts.
+    Auto,
+    /// In any case, so that a past range can be asked for.
+    Always,
 }
 
 /// The plan of the Function App.
@@ -200,6 +211,28 @@ pub struct Intent {
 }
 
 impl Intent {
+    /// Whether the answers list accounts, be it one: each then has its own secret and its own place.
+    pub fn several_accounts(&self) -> bool {
+        self.accounts.iter().any(|account| !account.key.is_empty())
+    }
+
+    /// Whether the installation has the work queue and the function that takes from it.
+    pub fn work_queue(&self) -> bool {
+        self.several_accounts() || self.collect.work_queue == WorkQueue::Always
+    }
+
+    /// The secrets of our vault: the name of each, and the key of the answers under which its value is.
+    /// What is kept in another vault is not among them, but each of several accounts has one secret,
+    /// which says where its values are.
+    pub fn vault_secrets(&self) -> Vec<(String, String)> {
+        let accounts = self.accounts.iter().filter(|account| !account.key.is_empty());
+        let accounts = accounts.map(|account| (account_secret(&account.key), account.path.clone()));
+        let single = self.secret_sources().into_iter().filter(|(path, source)| {
+            keys::account_path(path).is_none() && !matches!(source, SecretSource::KeyVault(_))
+        });
+        accounts.chain(single.map(|(path, _)| (secret_name(&path), path))).collect()
+    }
+
     /// Every place of a secret, with the path of its key.
     pub fn secret_sources(&self) -> Vec<(String, &SecretSource)> {
         let mut sources: Vec<(String, &SecretSource)> = self
@@ -305,6 +338,16 @@ impl Intent {
         reader.no_markers();
         if reader.problems.is_empty() { Ok(intent) } else { Err(reader.problems) }
     }
+}
+
+/// Name in the vault of the secret that an answer gives: `mimecast.client_secret` is kept as
+/// `mimecast-client-secret`, the names that the old connector used.
+pub fn secret_name(answer: &str) -> String {
+    answer
+        .trim_start_matches("delivery.")
+        .chars()
+        .map(|each| if each.is_ascii_alphanumeric() { each } else { '-' })
+        .collect()
 }
 
 /// The cloud that was given: by name, by its endpoints as JSON, or by a file of them; else the one

@@ -321,6 +321,13 @@ pub const ALL: &[Key] = &[
         "How far each run reaches back behind the last one, for late events. What was read before is left out.",
     ),
     key(
+        "collect.work_queue",
+        Shape::Choice(&["auto", "always"]),
+        Some("auto"),
+        "auto",
+        "Whether work may go through a storage queue, which several accounts and the commands backfill and replay need: auto has one with several accounts.",
+    ),
+    key(
         "collect.categories",
         Shape::TextList,
         None,

@@ -71,6 +71,19 @@ impl VaultSecret {
         (plain && secret && !text.contains([')', ';', '\'', '"'])).then(|| Self::Uri(text.trim().to_owned()))
     }
 
+    /// The address of the secret; by names, in the cloud whose tokens for Key Vault have this scope.
+    pub fn uri(&self, key_vault_scope: &str) -> String {
+        match self {
+            Self::Uri(uri) => uri.clone(),
+            Self::Named { vault, name, version } => {
+                // `https://vault.azure.net/.default` is the scope where vaults are `<name>.vault.azure.net`.
+                let suffix = key_vault_scope.trim_start_matches("https://").trim_end_matches("/.default");
+                let version = version.as_ref().map(|version| format!("/{version}")).unwrap_or_default();
+                format!("https://{vault}.{suffix}/secrets/{name}{version}")
+            }
+        }
+    }
+
     /// The text for an app setting.
     pub fn reference(&self) -> String {
         match self {

@@ -205,6 +205,9 @@ pub struct BackfillOptions {
     /// Read only the hours whose counts differ from what was delivered.
     #[arg(long)]
     pub only_missing: bool,
+    /// Key of the account, where there are several; all of them without it.
+    #[arg(long, value_name = "KEY")]
+    pub account: Option<String>,
 }
 
 /// Flags of `teardown`.

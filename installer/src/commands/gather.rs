@@ -3,17 +3,19 @@
 use std::path::Path;
 
 use crate::answers::given::{Given, Origin, Problem, check_scalar, read_text};
-use crate::answers::intent::Intent;
+use crate::answers::intent::{Account, Intent};
 use crate::answers::keys::{self, Shape};
-use crate::answers::secret::Secrets;
+use crate::answers::secret::{SecretSource, Secrets, VaultSecret};
 use crate::answers::{Value, yaml};
 use crate::azure::{AuthMethod, Azure, AzureError, Clock, ConnectOptions, EnvironmentValues, Timings};
-use crate::deploy::package::Package;
+use crate::deploy::package::{Functions, Package};
 use crate::plan::PackageFacts;
 use crate::ui::{Event, Failure, Ui};
 use crate::world::World;
 use contract::cloud::CloudProfile;
 use contract::secret::Secret;
+use contract::settings::{self as names, account_member};
+use serde_json::json;
 
 use super::arguments::{AnswerOptions, Global};
 
@@ -114,8 +116,41 @@ pub(crate) fn cloud(world: &World, given: &Given) -> Result<CloudProfile, Failur
 /// The secrets that are not in a vault.
 pub(crate) fn secrets(world: &World, intent: &Intent) -> Result<Secrets, Failure> {
     let sources = intent.secret_sources();
-    Secrets::read(world, sources.iter().map(|(key, source)| (key.as_str(), *source)))
-        .map_err(|errors| Failure::problems("a secret could not be read", errors.iter().map(full)))
+    let mut secrets = Secrets::read(world, sources.iter().map(|(key, source)| (key.as_str(), *source)))
+        .map_err(|errors| Failure::problems("a secret could not be read", errors.iter().map(full)))?;
+    for (path, document) in documents(intent, &secrets) {
+        secrets.insert(&path, document);
+    }
+    Ok(secrets)
+}
+
+/// The secret of each of several accounts, by the path of its answers: one JSON object with what is
+/// the account's own, which the worker reads by its identity.
+fn documents(intent: &Intent, secrets: &Secrets) -> Vec<(String, Secret<String>)> {
+    let scope = &intent.cloud.key_vault_scope;
+    let kept = |secret: &VaultSecret| json!({ "key_vault": secret.uri(scope) });
+    let accounts = intent.accounts.iter().filter(|account| !account.key.is_empty());
+    let document = |account: &Account| {
+        let mut document = serde_json::Map::new();
+        let base_url = match VaultSecret::parse_reference(&account.base_url) {
+            Some(secret) => kept(&secret),
+            None => json!(account.base_url),
+        };
+        document.insert(account_member(names::MIMECAST_API), json!(account.api.text()));
+        document.insert(account_member(names::MIMECAST_BASE_URL), base_url);
+        for (word, source) in &account.secrets {
+            let path = format!("{}.{word}", account.path);
+            let value = match source {
+                SecretSource::KeyVault(secret) => Some(kept(secret)),
+                _ => secrets.value(&path).map(|value| json!(value.expose())),
+            };
+            if let (Some(value), Some(setting)) = (value, keys::resolve(&path).and_then(keys::Key::setting)) {
+                document.insert(account_member(setting), value);
+            }
+        }
+        (account.path.clone(), Secret::new(serde_json::Value::Object(document).to_string()))
+    };
+    accounts.map(document).collect()
 }
 
 fn full(error: &crate::answers::secret::SecretError) -> String {
@@ -214,6 +249,13 @@ pub(crate) fn package(world: &World, file: Option<&Path>) -> Result<Option<Packa
     };
     let bytes = world.read_bytes(path).map_err(|error| failed(&error))?;
     Package::of(bytes).map(Some).map_err(|error| failed(&error))
+}
+
+/// The package as these answers need it: with the queue's function or without it.
+pub(crate) fn fitted(package: Option<Package>, intent: &Intent) -> Result<Option<Package>, Failure> {
+    let functions = if intent.work_queue() { Functions::TimerAndQueue } else { Functions::Timer };
+    let fitted = package.map(|package| package.fitted(functions)).transpose();
+    fitted.map_err(|error| Failure::of(&error))
 }
 
 /// What a plan needs to know of the package.

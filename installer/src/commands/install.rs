@@ -37,7 +37,7 @@ pub(super) async fn run(
     }
     let intent = gather::intent(world, &given)?;
     let secrets = gather::secrets(world, &intent)?;
-    let package = gather::package(world, options.package.as_deref())?;
+    let package = gather::fitted(gather::package(world, options.package.as_deref())?, &intent)?;
     let azure = gather::connect(world, ui, global, &intent.cloud, intent.tenant_id.as_deref()).await?;
     let planned =
         plan::make(world, ui, &azure, &intent, &secrets, gather::facts(package.as_ref()).as_ref()).await?;

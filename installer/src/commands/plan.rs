@@ -1,5 +1,6 @@
 //! `plan`: answers, inventory, plan; printed. Changes nothing.
 
+use futures::StreamExt;
 use serde_json::{Value, json};
 
 use super::arguments::{Global, PlanOptions};
@@ -28,7 +29,7 @@ pub(super) async fn run(
     let given = gather::given(world, global, &options.answers)?;
     let intent = gather::intent(world, &given)?;
     let secrets = gather::secrets(world, &intent)?;
-    let package = gather::package(world, options.package.as_deref())?;
+    let package = gather::fitted(gather::package(world, options.package.as_deref())?, &intent)?;
     let azure = gather::connect(world, ui, global, &intent.cloud, intent.tenant_id.as_deref()).await?;
     let planned =
         make(world, ui, &azure, &intent, &secrets, gather::facts(package.as_ref()).as_ref()).await?;
@@ -146,6 +147,9 @@ fn forecast(account: &str, facts: &MimecastFacts) -> Vec<Finding> {
     findings
 }
 
+/// So many accounts are looked at at once.
+const LOOKS_AT_ONCE: usize = 8;
+
 /// Looks at every account; the first that Mimecast refuses is the failure, before anything is made.
 async fn look_at_mimecast(
     world: &World,
@@ -154,8 +158,12 @@ async fn look_at_mimecast(
 ) -> Result<Vec<Result<MimecastFacts, MimecastError>>, Failure> {
     let http = http_client(gather::certificates(world)).map_err(|error| Failure::of(&error))?;
     let mut seen = Vec::new();
-    for account in &intent.accounts {
-        match mimecast::look(&http, account, secrets, world.now()).await {
+    let looks = futures::stream::iter(&intent.accounts)
+        .map(|account| mimecast::look(&http, account, secrets, world.now()))
+        .buffered(LOOKS_AT_ONCE);
+    let mut looks = std::pin::pin!(looks);
+    while let Some(looked) = looks.next().await {
+        match looked {
             Err(error) if !matches!(error, MimecastError::Unread { .. }) => {
                 let mut failure = Failure::of(&error);
                 failure

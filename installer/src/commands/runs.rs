@@ -72,8 +72,21 @@ impl Found {
         Ok(self.azure.query(customer_id, &query, "").await?.records().collect())
     }
 
-    /// Asks the timer's function for one run of this kind of work.
+    /// Asks the queue's function for this work. The timer's would drop the text: the host starts a timer
+    /// function by hand with an ordinary timer payload (azure-webjobs-sdk-extensions,
+    /// `TimerTriggerBinding.BindAsync`).
     async fn ask(&self, input: &str) -> Result<(), Failure> {
+        let functions = self.azure.functions(&self.site_id).await.map_err(|error| Failure::of(&error))?;
+        if functions.iter().all(|function| function.name != QUEUE_FUNCTION) {
+            let mut failure =
+                Failure::user("this installation has no work queue, which this needs; nothing was asked for");
+            failure.problems.push(
+                "what to do: put `work_queue: always` under `collect:` in the answers and run \
+                 `mimecast-sentinel install --answers FILE`, which adds it"
+                    .to_owned(),
+            );
+            return Err(failure);
+        }
         let asked = async {
             let site = self.azure.get(&self.site_id, SITES_VERSION).await?.unwrap_or_default();
             let host = site_url(&site).ok_or_else(|| AzureError::Incomplete {
@@ -81,7 +94,7 @@ impl Found {
                 missing: "defaultHostName",
             })?;
             let key = self.azure.master_key(&self.site_id).await?;
-            self.azure.run_function(&host, &key, TIMER_FUNCTION, input).await
+            self.azure.run_function(&host, &key, QUEUE_FUNCTION, input).await
         };
         asked.await.map_err(|error| Failure::of(&error))
     }
@@ -204,7 +217,12 @@ pub(super) async fn backfill(
     let only = if options.only_missing { " only-missing" } else { "" };
     let written =
         |time: OffsetDateTime| time.to_offset(time::UtcOffset::UTC).format(&Rfc3339).unwrap_or_default();
-    found.ask(&format!("backfill {} {}{only}", written(from), written(to))).await?;
+    let work = format!("backfill {} {}{only}", written(from), written(to));
+    let asked = match &options.account {
+        Some(account) => json!({ "account": account, "work": work }).to_string(),
+        None => work,
+    };
+    found.ask(&asked).await?;
     if !options.only_missing {
         ui.say(Event::Note {
             text: "raw rows of this range may repeat; the functions and views of the content hide repeats by eventKey_s"

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read, Write};
 
-use contract::resources::TIMER_FUNCTION;
+use contract::resources::{QUEUE_FUNCTION, SYNC_QUEUE, TIMER_FUNCTION};
 use contract::settings::MIMECAST_SCHEDULE;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -32,6 +32,7 @@ const X86_64: [u8; 2] = [0x3e, 0];
 
 const HOST: &str = include_str!("../../../templates/function/host.json.hbs");
 const TIMER: &str = include_str!("../../../templates/function/timer.json.hbs");
+const QUEUE: &str = include_str!("../../../templates/function/queue.json.hbs");
 
 /// The package that this build carries, if it carries one.
 pub const BUILT_IN: Option<&[u8]> = include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
@@ -43,6 +44,16 @@ pub struct Package {
     pub bytes: bytes::Bytes,
     /// Its SHA-256, in lower-case hexadecimal digits.
     pub sha256: String,
+}
+
+/// Which functions a package has. The queue's needs an extension bundle, which the host fetches and
+/// loads at each start: a package has it only where there is a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Functions {
+    /// The timer's alone.
+    Timer,
+    /// The timer's and the queue's.
+    TimerAndQueue,
 }
 
 /// Why a file is no worker package.
@@ -96,34 +107,40 @@ impl Package {
         Ok(Self::named(file))
     }
 
-    /// Makes the package of a worker binary.
+    /// Makes the package of a worker binary, with the timer's function.
     ///
     /// # Errors
     /// [`PackageError::Machine`] when it is not for Azure's machines.
     pub fn build(worker: &[u8]) -> Result<Self, PackageError> {
         require_machine(worker)?;
-        let registry = json_registry();
-        let render = |text: &str, context: serde_json::Value| {
-            registry.render_template(text, &context).map_err(Box::new)
-        };
-        let host = render(HOST, json!({ "executable": EXECUTABLE, "queue": false }))?;
-        let timer = render(TIMER, json!({ "schedule_setting": MIMECAST_SCHEDULE }))?;
-
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-        // One time for all: the zip's earliest, so that the bytes do not depend on when it was made.
-        let options = SimpleFileOptions::default()
-            .compression_method(CompressionMethod::Deflated)
-            .compression_level(Some(9))
-            .system(zip::System::Unix)
-            .last_modified_time(DateTime::default());
-        for (name, contents, mode) in [
-            ("host.json".to_owned(), host.as_bytes(), FILE_MODE),
-            (format!("{TIMER_FUNCTION}/function.json"), timer.as_bytes(), FILE_MODE),
-            (EXECUTABLE.to_owned(), worker, EXECUTABLE_MODE),
-        ] {
-            zip.start_file(name, options.unix_permissions(mode))?;
-            zip.write_all(contents)?;
+        for (name, contents) in files(Functions::Timer)? {
+            zip.start_file(name, options().unix_permissions(FILE_MODE))?;
+            zip.write_all(contents.as_bytes())?;
         }
+        zip.start_file(EXECUTABLE, options().unix_permissions(EXECUTABLE_MODE))?;
+        zip.write_all(worker)?;
+        Ok(Self::named(zip.finish()?.into_inner()))
+    }
+
+    /// The package with these functions: the same where it has them, else its worker, as it is
+    /// compressed there, with the files of ours that say so.
+    ///
+    /// # Errors
+    /// [`PackageError`] when the package cannot be read.
+    pub fn fitted(self, functions: Functions) -> Result<Self, PackageError> {
+        let mut archive = ZipArchive::new(Cursor::new(&self.bytes))?;
+        let queue = archive.by_name(&format!("{QUEUE_FUNCTION}/function.json")).is_ok();
+        if queue == (functions == Functions::TimerAndQueue) {
+            return Ok(self);
+        }
+        let name = executable(&mut archive)?;
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, contents) in files(functions)? {
+            zip.start_file(name, options().unix_permissions(FILE_MODE))?;
+            zip.write_all(contents.as_bytes())?;
+        }
+        zip.raw_copy_file_rename(archive.by_name(&name)?, EXECUTABLE)?;
         Ok(Self::named(zip.finish()?.into_inner()))
     }
 
@@ -131,6 +148,42 @@ impl Package {
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         Self { bytes: bytes.into(), sha256 }
     }
+}
+
+/// How every file of ours is written.
+fn options() -> SimpleFileOptions {
+    // One time for all: the zip's earliest, so that the bytes do not depend on when it was made.
+    SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .compression_level(Some(9))
+        .system(zip::System::Unix)
+        .last_modified_time(DateTime::default())
+}
+
+/// The files of ours that tell the host what to run and when.
+fn files(functions: Functions) -> Result<Vec<(String, String)>, PackageError> {
+    let registry = json_registry();
+    let render =
+        |text: &str, context: serde_json::Value| registry.render_template(text, &context).map_err(Box::new);
+    let queue = functions == Functions::TimerAndQueue;
+    let host = render(HOST, json!({ "executable": EXECUTABLE, "queue": queue }))?;
+    let timer = render(TIMER, json!({ "schedule_setting": MIMECAST_SCHEDULE }))?;
+    let mut files = vec![("host.json".to_owned(), host), (format!("{TIMER_FUNCTION}/function.json"), timer)];
+    if queue {
+        let queue = render(QUEUE, json!({ "queue": SYNC_QUEUE }))?;
+        files.push((format!("{QUEUE_FUNCTION}/function.json"), queue));
+    }
+    Ok(files)
+}
+
+/// The name of the worker, as `host.json` has it.
+fn executable(archive: &mut ZipArchive<Cursor<&bytes::Bytes>>) -> Result<String, PackageError> {
+    let host = "host.json".to_owned();
+    let entry = archive.by_name(&host).map_err(|_| PackageError::Missing(host.clone()))?;
+    let host: serde_json::Value =
+        serde_json::from_reader(entry).map_err(|source| PackageError::Json { name: host, source })?;
+    let name = host["customHandler"]["description"]["defaultExecutablePath"].as_str();
+    name.map(str::to_owned).ok_or_else(|| PackageError::Missing("customHandler".to_owned()))
 }
 
 fn require_machine(worker: &[u8]) -> Result<(), PackageError> {
@@ -174,7 +227,7 @@ mod tests {
     use zip::write::SimpleFileOptions;
     use zip::{ZipArchive, ZipWriter};
 
-    use super::{EXECUTABLE, Package, PackageError};
+    use super::{EXECUTABLE, Functions, Package, PackageError};
 
     fn worker() -> Vec<u8> {
         let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
@@ -238,6 +291,36 @@ mod tests {
         let binding = &json("Sync/function.json")["bindings"][0];
         assert_eq!(binding["schedule"], "%MIMECAST_SCHEDULE%");
         assert_eq!(binding["runOnStartup"], false);
+    }
+
+    #[test]
+    fn the_queues_function_comes_with_the_bundle_that_it_needs_and_goes_with_it() {
+        let alone = Package::build(&worker()).expect("a package");
+        let both = alone.clone().fitted(Functions::TimerAndQueue).expect("fitted");
+        assert_eq!(alone.clone().fitted(Functions::TimerAndQueue).expect("fitted"), both);
+        let mut archive = ZipArchive::new(Cursor::new(&both.bytes)).expect("a zip");
+        let mut json = |name: &str| -> serde_json::Value {
+            let mut text = String::new();
+            archive.by_name(name).expect("there").read_to_string(&mut text).expect("text");
+            serde_json::from_str(&text).expect("JSON")
+        };
+        let host = json("host.json");
+        assert_eq!(host["extensionBundle"]["id"], "Microsoft.Azure.Functions.ExtensionBundle");
+        let queues = &host["extensions"]["queues"];
+        let rules = ["batchSize", "newBatchSize", "maxDequeueCount"].map(|name| queues[name].as_u64());
+        assert_eq!(rules, [Some(1), Some(0), Some(2)]);
+        assert_eq!(queues["messageEncoding"], "none");
+        let binding = &json("SyncWork/function.json")["bindings"][0];
+        assert_eq!((&binding["type"], &binding["queueName"]), (&"queueTrigger".into(), &"sync-work".into()));
+        // The worker is the same bytes, and may still be executed.
+        let mut program = archive.by_name(EXECUTABLE).expect("there");
+        assert_eq!(program.unix_mode().map(|mode| mode & 0o777), Some(0o755));
+        let mut bytes = Vec::new();
+        program.read_to_end(&mut bytes).expect("reads");
+        drop(program);
+        assert_eq!(bytes, worker());
+        assert_eq!(Package::of(both.bytes.to_vec()).expect("a package"), both);
+        assert_eq!(both.fitted(Functions::Timer).expect("fitted"), alone);
     }
 
     #[test]

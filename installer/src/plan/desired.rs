@@ -6,7 +6,7 @@ use contract::resources::{
     CHECKPOINT_CONTAINER, DEAD_LETTER_CONTAINER, DEPLOYMENTS_CONTAINER, INSTALLATION_TAG,
     KEY_VAULT_SECRETS_OFFICER, KEY_VAULT_SECRETS_USER, MONITORING_METRICS_PUBLISHER, PACKAGES_CONTAINER,
     ResourceNames, Role, STORAGE_BLOB_DATA_OWNER, STORAGE_QUEUE_DATA_CONTRIBUTOR,
-    STORAGE_TABLE_DATA_CONTRIBUTOR, VERSION_TAG,
+    STORAGE_TABLE_DATA_CONTRIBUTOR, SYNC_QUEUE, VERSION_TAG,
 };
 use contract::streams::{self, transform};
 use serde_json::{Map, Value, json};
@@ -16,7 +16,6 @@ use super::setting::settings;
 use super::table;
 use super::template::{TemplateError, Templates, api_version};
 use crate::answers::intent::{Hosting, Intent, OnDeletedVault};
-use crate::answers::secret::SecretSource;
 use crate::inventory::{Inventory, Workspace};
 
 /// The version that resources are marked with.
@@ -111,16 +110,6 @@ pub fn table_id(workspace: &Workspace, table: &str) -> String {
     format!("{}/tables/{table}", workspace.id)
 }
 
-/// Name in the vault of the secret that an answer gives: `mimecast.client_secret` is kept as
-/// `mimecast-client-secret`, the names that the old connector used.
-pub fn secret_name(answer: &str) -> String {
-    answer
-        .trim_start_matches("delivery.")
-        .chars()
-        .map(|each| if each.is_ascii_alphanumeric() { each } else { '-' })
-        .collect()
-}
-
 /// Everything that an installation of these answers consists of, in an order in which it can be
 /// made. `inventory` gives names, regions and the columns that tables have already.
 ///
@@ -150,13 +139,14 @@ pub fn desired(
             Conduct::Own,
         )?;
     }
+    if intent.work_queue() {
+        let extra = json!({ "queue": SYNC_QUEUE });
+        lines.add(QUEUE_STEP, "queue", &["storage_account"], extra, Conduct::Own)?;
+    }
     lines.add("key_vault", "key_vault", &group, json!({}), Conduct::Own)?;
-    for (answer, source) in intent.secret_sources() {
-        if !matches!(source, SecretSource::KeyVault(_)) {
-            let name = secret_name(&answer);
-            let extra = json!({ "secret_name": name });
-            lines.add(&format!("secret/{name}"), "secret", &["key_vault"], extra, Conduct::Secret(answer))?;
-        }
+    for (name, answer) in intent.vault_secrets() {
+        let extra = json!({ "secret_name": name });
+        lines.add(&format!("secret/{name}"), "secret", &["key_vault"], extra, Conduct::Secret(answer))?;
     }
     lines.add("application_insights", "application_insights", &group, json!({}), Conduct::Own)?;
     for (name, columns) in
@@ -211,6 +201,7 @@ pub fn desired(
     let deployments = format!("container/{DEPLOYMENTS_CONTAINER}");
     let before_site: Vec<&str> = ["plan", "identity", "application_insights", CHECKPOINT_STEP, &deployments]
         .into_iter()
+        .chain(intent.work_queue().then_some(QUEUE_STEP))
         .chain(roles)
         .chain(secret_keys.iter().map(String::as_str))
         .collect();
@@ -231,6 +222,9 @@ pub fn desired(
 /// Key of the step that writes the empty checkpoint. The Function App comes after it, so an
 /// existing app means that the step was done.
 pub const CHECKPOINT_STEP: &str = "checkpoint";
+
+/// Key of the step that makes the work queue.
+const QUEUE_STEP: &str = "queue/sync-work";
 
 /// The context of a role assignment's template.
 pub fn assignment(
@@ -345,6 +339,7 @@ fn title(resource_type: &str, name: &str, scope: Option<&str>, body: &Value) -> 
         "Microsoft.ManagedIdentity/userAssignedIdentities" => "managed identity",
         "Microsoft.Storage/storageAccounts" => "storage account",
         "Microsoft.Storage/storageAccounts/blobServices/containers" => "container",
+        "Microsoft.Storage/storageAccounts/queueServices/queues" => "queue",
         "Microsoft.KeyVault/vaults" => "Key Vault",
         "Microsoft.KeyVault/vaults/secrets" => "secret",
         "Microsoft.Insights/components" => "Application Insights",

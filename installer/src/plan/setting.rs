@@ -1,11 +1,11 @@
 //! The worker's app settings, from the answers.
 
+use contract::resources::SYNC_QUEUE;
 use contract::settings as names;
 use serde_json::{Value, json};
 
-use super::desired::secret_name;
 use super::output;
-use crate::answers::intent::{Delivery, Intent};
+use crate::answers::intent::{Delivery, Intent, secret_name};
 use crate::answers::keys;
 use crate::answers::secret::SecretSource;
 
@@ -13,11 +13,23 @@ use crate::answers::secret::SecretSource;
 /// Key Vault reference.
 pub fn settings(intent: &Intent) -> Vec<Value> {
     let mut list: Vec<(&str, String)> = Vec::new();
-    for account in &intent.accounts {
-        list.push((names::MIMECAST_API, account.api.text().to_owned()));
-        list.push((names::MIMECAST_BASE_URL, account.base_url.clone()));
+    if intent.several_accounts() {
+        let keys: Vec<&str> = intent.accounts.iter().map(|account| account.key.as_str()).collect();
+        list.push((names::MIMECAST_ACCOUNTS, keys.join(",")));
+        list.push((names::ACCOUNT_VAULT_URL, output::mark("key_vault", "/properties/vaultUri")));
+    } else {
+        for account in &intent.accounts {
+            list.push((names::MIMECAST_API, account.api.text().to_owned()));
+            list.push((names::MIMECAST_BASE_URL, account.base_url.clone()));
+        }
     }
-    for (answer, source) in intent.secret_sources() {
+    if intent.work_queue() {
+        let endpoint = output::mark("storage_account", "/properties/primaryEndpoints/queue");
+        list.push((names::SYNC_QUEUE_URL, format!("{endpoint}{SYNC_QUEUE}")));
+    }
+    // What one of several accounts keeps for itself is in its secret.
+    let shared = |answer: &str| keys::account_path(answer).is_none();
+    for (answer, source) in intent.secret_sources().into_iter().filter(|(answer, _)| shared(answer)) {
         if let Some(setting) = keys::resolve(&answer).and_then(keys::Key::setting) {
             list.push((setting, reference(&answer, source)));
         }

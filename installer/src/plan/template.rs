@@ -17,6 +17,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "identity",
     "storage_account",
     "container",
+    "queue",
     "key_vault",
     "secret",
     "application_insights",

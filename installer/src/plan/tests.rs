@@ -558,13 +558,44 @@ fn an_app_registration_that_delivers_gets_the_role_on_the_rule() {
     assert!(output::pending(body(&plan, "role/blobs")["properties"]["principalId"].as_str().expect("text")));
 }
 
-#[test]
-fn several_accounts_are_refused_and_not_mixed_up() {
-    let accounts = "accounts: [{key: a, client_id: {env: A}, client_secret: {env: B}}, {key: b, client_id: {env: C}, client_secret: {env: D}}]\n";
+fn intent_of_two_accounts() -> Intent {
+    let accounts = "accounts: [{key: a, client_id: {env: A}, client_secret: {env: B}}, {key: b, client_id: {env: C}, client_secret: {key_vault: 'https://kv-sec.vault.azure.net/secrets/mc'}}]\n";
     let text = format!("{}{accounts}", ANSWERS.split("mimecast:").next().expect("a beginning"));
     let given = yaml::read(&text, |line| Origin::File { file: "a".to_owned(), line }).expect("reads");
-    let intent = Intent::of(&given, &World::with_environment(BTreeMap::new())).expect("complete");
-    assert!(plan(&intent, &nothing(), Some(&package())).expect("a plan").refused());
+    Intent::of(&given, &World::with_environment(BTreeMap::new())).expect("complete")
+}
+
+#[test]
+fn several_accounts_have_a_secret_each_and_share_the_queue() {
+    let intent = intent_of_two_accounts();
+    let made = plan(&intent, &nothing(), Some(&package())).expect("a plan");
+    assert!(!made.refused());
+    let secrets: Vec<_> = keys(&made).into_iter().filter(|key| key.starts_with("secret/")).collect();
+    assert_eq!(secrets, ["secret/mimecast-account-a", "secret/mimecast-account-b"]);
+    assert_eq!(body(&made, "queue/sync-work")["properties"], json!({}));
+    let site = body(&made, "function_app").clone();
+    let listed = site["properties"]["siteConfig"]["appSettings"].as_array().expect("settings").clone();
+    let setting = |name: &str| {
+        let found = listed.iter().find(|each| each["name"] == name);
+        found.and_then(|each| each["value"].as_str()).unwrap_or_default().to_owned()
+    };
+    assert_eq!(setting("MIMECAST_ACCOUNTS"), "a,b");
+    assert!(setting("SYNC_QUEUE_URL").ends_with("sync-work"), "{}", setting("SYNC_QUEUE_URL"));
+    assert!(output::pending(&setting("ACCOUNT_VAULT_URL")));
+    // What is an account's own is in no setting, be it as a reference.
+    assert!(!site.to_string().contains("MIMECAST_CLIENT_"), "{site}");
+    let inventory = carried_out(&intent);
+    assert_eq!(keys(&plan(&intent, &inventory, None).expect("a plan")), [""; 0]);
+}
+
+#[test]
+fn one_account_has_the_queue_where_it_is_asked_for() {
+    let has_queue = |addition: &str| {
+        let made = plan(&intent(addition), &nothing(), Some(&package())).expect("a plan");
+        keys(&made).contains(&"queue/sync-work")
+    };
+    assert!(!has_queue(""));
+    assert!(has_queue("collect: {work_queue: always}\n"));
 }
 
 #[test]

@@ -61,14 +61,25 @@ async fn runs_are_shown_paused_resumed_and_asked_for() {
     stage.command("resume", &[]).await.expect(0);
     assert_eq!(stage.command("status", &["--output", "json"]).await.json()["facts"]["paused"], false);
 
+    // Without the queue there is nobody to ask.
+    let range = ["--from", "2026-11-20T00:00:00Z", "--to", "2026-11-21T00:00:00Z"];
+    let refused = stage.command("backfill", &range).await.expect(1);
+    assert!(refused.stderr.contains("work_queue: always"), "{}", refused.stderr);
+    stage.answers("collect: {work_queue: always}\n");
+    stage.command("install", &["--yes", "--no-wait"]).await.expect(0);
+
     let bad = stage.command("backfill", &["--from", "yesterday", "--to", "today"]).await.expect(1);
     assert!(bad.stderr.contains("RFC 3339"), "{}", bad.stderr);
-    stage
-        .command(
-            "backfill",
-            &["--from", "2026-11-20T00:00:00Z", "--to", "2026-11-21T00:00:00Z", "--only-missing"],
-        )
-        .await
-        .expect(0);
+    stage.command("backfill", &[&range[..], &["--only-missing"]].concat()).await.expect(0);
     stage.command("replay", &[]).await.expect(0);
+    let site = stage.simulator.state().resources_of("Microsoft.Web/sites").remove(0);
+    let site = site["id"].as_str().unwrap();
+    let hosts = &stage.simulator.data().hosts;
+    hosts.idle(site).await;
+    let asked: Vec<_> =
+        hosts.invocations(site).into_iter().filter(|each| each.function == "SyncWork").collect();
+    assert_eq!(asked.len(), 2);
+    assert!(asked.iter().all(|each| each.outcome.is_ok()), "{asked:?}");
+    let logs = stage.command("logs", &[]).await.expect(0);
+    assert!(logs.stdout.contains(" replay ") && logs.stdout.contains(" backfill "), "{}", logs.stdout);
 }

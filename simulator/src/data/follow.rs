@@ -63,8 +63,8 @@ impl DataPlane {
         children.iter().map(place).collect()
     }
 
-    /// Brings the data planes in line with the resources.
-    pub(crate) fn reconcile(&self) {
+    /// Brings the data planes in line with the resources, as after every call of the control plane.
+    pub fn reconcile(&self) {
         let mut known = self.both_faces();
         let accounts = self.accounts();
         // An account that was deleted, be it that another took its name, takes all it held along.

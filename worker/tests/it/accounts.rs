@@ -114,9 +114,13 @@ async fn a_broken_or_throttled_account_delays_no_other() {
     });
     let vault = stage.simulator.installed_vault();
     stage.simulator.state().put_secret(&vault, &account_secret("gamma"), &secret.to_string());
+    worker.tick(TICK).await;
+    work_off(&stage, &worker).await;
+    assert_eq!(keys.map(outcome), ["ok ", "ok ", "ok ", "partial ", "ok "]);
+    // Mimecast's word holds until its hour is over.
     accounts[3].mimecast.configure(|settings| settings.quota = None);
-    // Mimecast's word holds until the hour is over.
     stage.clock.advance(Duration::from_secs(3_601));
+    let worker = stage.accounts();
     worker.tick(TICK).await;
     work_off(&stage, &worker).await;
     assert_eq!(keys.map(outcome), ["ok "; 5]);
@@ -124,8 +128,6 @@ async fn a_broken_or_throttled_account_delays_no_other() {
     assert_eq!(found.len(), 250);
     found.dedup();
     assert_eq!(found.len(), 250);
-    let of_delta = stage.rows().iter().filter(|row| row["account_s"] == "delta").count();
-    assert_eq!(of_delta, 50);
 }
 
 #[tokio::test]

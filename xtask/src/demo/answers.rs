@@ -16,6 +16,18 @@ pub(super) const SECRET_VARIABLE: &str = "MIMECAST_CLIENT_SECRET";
 /// says.
 pub(super) fn text(simulator: &Simulator) -> Result<String> {
     let base_url = simulator.state().endpoints().mimecast.as_str().trim_end_matches('/').to_owned();
+    let head = head(simulator)?;
+    Ok(format!(
+        "{head}mimecast:\n  \
+           api: \"2.0\"\n  \
+           base_url: {base_url}\n  \
+           client_id: {{env: {ID_VARIABLE}}}\n  \
+           client_secret: {{env: {SECRET_VARIABLE}}}\n",
+    ))
+}
+
+/// Everything of the file but Mimecast.
+pub(crate) fn head(simulator: &Simulator) -> Result<String> {
     let workspace = simulator.workspace_id();
     let location = simulator
         .state()
@@ -32,12 +44,7 @@ pub(super) fn text(simulator: &Simulator) -> Result<String> {
            create_resource_group: true\n  \
            location: {location}\n\
          workspace:\n  \
-           resource_id: {workspace}\n\
-         mimecast:\n  \
-           api: \"2.0\"\n  \
-           base_url: {base_url}\n  \
-           client_id: {{env: {ID_VARIABLE}}}\n  \
-           client_secret: {{env: {SECRET_VARIABLE}}}\n",
+           resource_id: {workspace}\n",
         tenant = simulator.person().tenant_id,
         subscription = simulator.subscription_id(),
     ))

@@ -32,7 +32,7 @@ pub(super) fn everything(simulator: &Simulator) -> BTreeSet<String> {
 }
 
 /// The Function App that the installation made.
-pub(super) fn site(simulator: &Simulator) -> Result<String> {
+pub(crate) fn site(simulator: &Simulator) -> Result<String> {
     let sites = simulator.state().resources_of("Microsoft.Web/sites");
     let id = sites.first().and_then(|site| site.get("id")).and_then(Value::as_str);
     id.map(str::to_owned).context("the installation made no Function App")

@@ -27,21 +27,37 @@ pub(crate) struct Person {
 impl Person {
     /// Somebody who may install into the simulator, with everything that takes at hand.
     pub(crate) fn new(simulator: &Simulator) -> Result<Self> {
+        let mimecast = simulator.mimecast().settings();
+        let secrets = [
+            (answers::ID_VARIABLE.to_owned(), mimecast.client_id),
+            (answers::SECRET_VARIABLE.to_owned(), mimecast.client_secret),
+        ];
+        Self::with(simulator, &answers::text(simulator)?, secrets)
+    }
+
+    /// The same with other answers, and the variables that they name.
+    pub(crate) fn with(
+        simulator: &Simulator,
+        answers: &str,
+        secrets: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self> {
         let folder = tempfile::tempdir().context("making a temporary folder")?;
-        fs::write(folder.path().join(ANSWERS), answers::text(simulator)?)
-            .context("writing the answers file")?;
+        fs::write(folder.path().join(ANSWERS), answers).context("writing the answers file")?;
         symlink(built(WORKER)?, folder.path().join(WORKER)).context("linking the worker")?;
         let mut environment = simulator.environment();
         environment.insert("HOME".to_owned(), folder.path().display().to_string());
-        let mimecast = simulator.mimecast().settings();
-        environment.insert(answers::ID_VARIABLE.to_owned(), mimecast.client_id);
-        environment.insert(answers::SECRET_VARIABLE.to_owned(), mimecast.client_secret);
+        environment.extend(secrets);
         Ok(Self { installer: built("mimecast-sentinel")?, environment, folder })
     }
 
     /// Installs, and gives all that was printed.
     pub(crate) async fn install(&self) -> Result<String> {
         self.run_to(&["install", "--answers", ANSWERS, "--package", WORKER, "--yes"], 0).await
+    }
+
+    /// Installs without waiting for the first run.
+    pub(crate) async fn install_alone(&self) -> Result<String> {
+        self.run_to(&["install", "--answers", ANSWERS, "--package", WORKER, "--yes", "--no-wait"], 0).await
     }
 
     /// Shows what an installation would do, and gives all that was printed.

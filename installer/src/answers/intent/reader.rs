@@ -6,7 +6,9 @@ use contract::cloud::{CloudProfile, HostKind};
 use contract::settings::KEY_VAULT_REFERENCE_PREFIX;
 use url::Url;
 
-use super::{Account, Collect, Delivery, MimecastApi, WorkspaceAnswer, cloud, duration_secs, schedule};
+use super::{
+    Account, Collect, Delivery, MimecastApi, WorkQueue, WorkspaceAnswer, cloud, duration_secs, schedule,
+};
 use crate::answers::given::{Given, Origin, Problem, Value};
 use crate::answers::keys;
 use crate::answers::secret::{SecretSource, VaultSecret};
@@ -359,6 +361,10 @@ impl Reader<'_> {
             settle: self.choice("collect.settle"),
             overlap: self.choice("collect.overlap"),
             categories,
+            work_queue: match self.choice("collect.work_queue").as_str() {
+                "always" => WorkQueue::Always,
+                _ => WorkQueue::Auto,
+            },
         }
     }
 
