@@ -333,6 +333,8 @@ async fn every_refused_call_says_why_what_is_done_and_what_to_do() {
                 (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
                 (r"[0-9a-f]{12}…zip", "HASH…zip"),
                 (r"[0-9a-f]{64}", "HASH"),
+                // Drawn anew for each upload.
+                (r"blockid=[^&]+", "blockid=BLOCK"),
                 (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "GUID"),
             ],
         }, {
