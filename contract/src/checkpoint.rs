@@ -264,7 +264,10 @@ mod base64_hashes {
     use super::STANDARD;
 
     pub(super) fn serialize<S: Serializer>(hashes: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.to_be_bytes()).collect();
+        let mut bytes = Vec::with_capacity(8 * hashes.len());
+        for hash in hashes {
+            bytes.extend_from_slice(&hash.to_be_bytes());
+        }
         serializer.serialize_str(&STANDARD.encode(bytes))
     }
 

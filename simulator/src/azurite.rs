@@ -4,6 +4,8 @@
 //! the simulator's certificate and takes the simulator's tokens, of which it checks all but the
 //! signature (<https://learn.microsoft.com/azure/storage/common/storage-use-azurite>).
 
+mod front;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -15,6 +17,8 @@ use url::Url;
 
 use crate::functions::process::free_port;
 use crate::tls::Certificates;
+
+pub use front::Front;
 
 /// The account that Azurite has.
 pub const ACCOUNT: &str = "devstoreaccount1";

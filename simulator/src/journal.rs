@@ -22,6 +22,9 @@ pub struct Entry {
     pub headers: Vec<(String, String)>,
     /// Request body as received (still compressed where it was). Empty unless bodies are kept.
     pub body: Bytes,
+    /// Whether the service saw the request: not where a fault answered in its place, or cut the
+    /// connection first.
+    pub served: bool,
     /// Status of the answer; `None` where the connection was dropped instead.
     pub status: Option<u16>,
     /// Body of the answer. Empty unless bodies are kept.
@@ -94,7 +97,13 @@ impl Journal {
 
     /// The entries after a mark.
     pub fn since(&self, mark: usize) -> Vec<Entry> {
-        self.entries().split_off(mark)
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.get(mark..).unwrap_or_default().to_vec()
+    }
+
+    /// Everything so far, which the journal forgets: for tests that go on for hours.
+    pub fn take(&self) -> Vec<Entry> {
+        std::mem::take(&mut *self.entries.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn record(&self, mut entry: Entry) {

@@ -123,6 +123,7 @@ impl Ground {
             target: target.clone(),
             headers,
             body: body.clone(),
+            served: false,
             status: None,
             answer: Bytes::new(),
         };
@@ -151,6 +152,7 @@ impl Ground {
         let response = match replaced {
             Some(response) => response,
             None => {
+                entry.served = true;
                 let request = Request::from_parts(parts, Body::from(body));
                 router.oneshot(request).await.unwrap_or_else(|never| match never {})
             }

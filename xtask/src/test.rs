@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::{clients, content, screen, workspace};
+use crate::{clients, content, screen, torture, workspace};
 
 /// Set for the tests while the gate runs: a test that needs one of the gate's tools (Azurite, …)
 /// then fails where it would otherwise skip with a printed reason.
@@ -46,6 +46,8 @@ enum Stage {
     Clients,
     /// Run all tests
     Tests,
+    /// Kill the real worker 200 times
+    Torture,
 }
 
 impl Stage {
@@ -81,6 +83,7 @@ impl Stage {
             Self::Content => content::run(&content::Arguments::default()),
             Self::Clients => clients::run(),
             Self::Tests => tests(),
+            Self::Torture => torture::run(&torture::Arguments::of_the_gate()),
         }
     }
 }

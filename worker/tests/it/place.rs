@@ -1,4 +1,4 @@
-//! The checkpoint's blob: the same expectations of the stand-in and of Azurite.
+//! The checkpoint's blob and the dead letters: the same expectations of the stand-in and of Azurite.
 
 use std::sync::Arc;
 
@@ -7,9 +7,12 @@ use contract::checkpoint::{Checkpoint, InFlight};
 use contract::secret::Secret;
 use contract::settings;
 use simulator::azurite::Azurite;
+use time::macros::datetime;
 use url::Url;
 use worker::checkpoint::blob::BlobPlace;
 use worker::checkpoint::{CheckpointError, Place};
+use worker::dead_letter::blob::BlobDeadLetters;
+use worker::dead_letter::{DeadLetter, DeadLetters, Reason};
 use worker::identity::{Credential, client_options};
 use worker::settings::Identity;
 use worker::world::World;
@@ -20,6 +23,7 @@ use crate::stage::Stage;
 struct Storage {
     stage: Stage,
     container: Url,
+    dead_letters: Url,
     _azurite: Option<Azurite>,
 }
 
@@ -28,7 +32,9 @@ impl Storage {
         let stage = Stage::new().await;
         let container = &stage.environment[settings::CHECKPOINT_CONTAINER_URL];
         let container = Url::parse(&format!("{container}/")).expect("a URL");
-        Self { stage, container, _azurite: None }
+        let dead_letters = &stage.environment[settings::DEAD_LETTER_CONTAINER_URL];
+        let dead_letters = Url::parse(dead_letters).expect("a URL");
+        Self { stage, container, dead_letters, _azurite: None }
     }
 
     /// `None` where Azurite is not installed.
@@ -41,15 +47,18 @@ impl Storage {
             return None;
         };
         let container = azurite.blob().join("audit-checkpoints/").expect("a URL");
-        let storage = Self { stage, container, _azurite: Some(azurite) };
-        let mut url = storage.container.clone();
-        url.set_path(url.path().trim_end_matches('/').to_owned().as_str());
-        let options = BlobContainerClientOptions {
-            client_options: client_options(&storage.stage.http()),
-            ..Default::default()
-        };
-        let container = BlobContainerClient::new(url, Some(Arc::new(storage.credential())), Some(options));
-        container.expect("a client").create(None).await.expect("made");
+        let dead_letters = azurite.blob().join("dead-letters").expect("a URL");
+        let storage = Self { stage, container, dead_letters, _azurite: Some(azurite) };
+        for container in [&storage.container, &storage.dead_letters] {
+            let mut url = container.clone();
+            url.set_path(url.path().trim_end_matches('/').to_owned().as_str());
+            let options = BlobContainerClientOptions {
+                client_options: client_options(&storage.stage.http()),
+                ..Default::default()
+            };
+            let client = BlobContainerClient::new(url, Some(Arc::new(storage.credential())), Some(options));
+            client.expect("a client").create(None).await.expect("made");
+        }
         Some(storage)
     }
 
@@ -66,6 +75,12 @@ impl Storage {
     fn place(&self) -> Place {
         let place = BlobPlace::new(&self.container, "", self.credential(), &self.stage.http());
         Place::Blob(Box::new(place))
+    }
+
+    fn dead_letters(&self) -> DeadLetters {
+        let (container, credential) = (self.dead_letters.clone(), self.credential());
+        let letters = BlobDeadLetters::new(container, credential, self.stage.http(), self.world(4));
+        DeadLetters::Blobs(Box::new(letters))
     }
 
     fn world(&self, seed: u64) -> World {
@@ -107,16 +122,43 @@ async fn a_write_over_somebody_elses_is_refused(storage: &Storage) {
     second.release().await;
 }
 
-#[tokio::test]
-async fn the_stand_in_holds_the_checkpoint() {
-    let storage = Storage::stand_in().await;
-    one_holder_reads_and_writes_under_its_lease(&storage).await;
-    a_write_over_somebody_elses_is_refused(&storage).await;
+async fn letters_are_kept_once_listed_read_and_removed(storage: &Storage) {
+    let letters = storage.dead_letters();
+    assert!(letters.list().await.expect("listed").is_empty());
+    let now = datetime!(2026-11-25 10:00 UTC);
+    let row = |key: &str| format!(r#"{{"key":"C:{key}","uid":"<é & \"{key}\">"}}"#);
+    let letter =
+        |key: &str| DeadLetter::of_row(Reason::Refused, "InvalidRow", "not taken", row(key).into_bytes());
+    letters.keep(&[letter("1"), letter("2")], now).await.expect("kept");
+    // A run that is repeated after a crash keeps the same letters in the same file.
+    letters.keep(&[letter("1"), letter("2")], now).await.expect("kept again");
+    letters.keep(&[DeadLetter::of_record("not_an_object", b"\xff[")], now).await.expect("kept");
+    let names = letters.list().await.expect("listed");
+    assert_eq!(names.len(), 2, "{names:?}");
+    let mut rows = Vec::new();
+    for name in &names {
+        for letter in letters.read(name).await.expect("read") {
+            rows.extend(letter.row.map(|row| row.get().to_owned()));
+        }
+        letters.remove(name).await.expect("removed");
+        letters.remove(name).await.expect("what is gone is fine");
+    }
+    assert_eq!(rows, [row("1"), row("2")]);
+    assert!(letters.list().await.expect("listed").is_empty());
 }
 
 #[tokio::test]
-async fn azurite_holds_the_checkpoint() {
+async fn the_stand_in_holds_the_checkpoint_and_the_dead_letters() {
+    let storage = Storage::stand_in().await;
+    one_holder_reads_and_writes_under_its_lease(&storage).await;
+    a_write_over_somebody_elses_is_refused(&storage).await;
+    letters_are_kept_once_listed_read_and_removed(&storage).await;
+}
+
+#[tokio::test]
+async fn azurite_holds_the_checkpoint_and_the_dead_letters() {
     let Some(storage) = Storage::azurite().await else { return };
     one_holder_reads_and_writes_under_its_lease(&storage).await;
     a_write_over_somebody_elses_is_refused(&storage).await;
+    letters_are_kept_once_listed_read_and_removed(&storage).await;
 }

@@ -7,27 +7,36 @@ use std::io::Read;
 use contract::checkpoint::Checkpoint;
 use contract::streams::AUDIT_STREAM;
 use serde::Deserialize;
-use simulator::journal::Journal;
+use simulator::journal::{Entry, Journal};
 
 /// The accounts of both sides, taken down after each run.
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
-    /// How much of the simulator's journal has been read.
-    read: usize,
-    /// For each event, the batches that carried it to Azure, in their order.
-    carried: BTreeMap<String, Vec<String>>,
-    /// Batches that the worker's journal named as being in flight when a run had ended.
+    /// What carried each event into the table, in its order.
+    carried: BTreeMap<String, Vec<Carried>>,
+    /// Batches that the worker's journal named as being in flight when it was killed.
     in_flight: BTreeSet<String>,
-    /// Batches of which an answer was lost.
-    answer_lost: BTreeSet<String>,
+}
+
+/// An event in a body that Azure took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Carried {
+    batch: String,
+    /// The worker never heard of it.
+    answer_lost: bool,
 }
 
 /// The verdict.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Judged {
-    pub(super) lost: usize,
-    pub(super) duplicate_rows: usize,
-    pub(super) unexplained: usize,
+    /// Events without a row.
+    pub(super) lost: Vec<String>,
+    /// Rows beyond the first, because a batch was in flight at a kill.
+    pub(super) by_kill: usize,
+    /// The same, because the answer to a batch was lost.
+    pub(super) by_lost_answer: usize,
+    /// Events with a row that has no such reason, each with the batches that carried it.
+    pub(super) unexplained: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -35,76 +44,70 @@ struct SentRow {
     uid: Option<String>,
 }
 
-/// Mimecast's ids of the events in a file of dead letters.
-pub(super) fn ids_of_letters(content: &[u8]) -> Vec<String> {
-    #[derive(Deserialize)]
-    struct Letter {
-        row: Option<SentRow>,
-    }
-    let lines = content.split(|&byte| byte == b'\n');
-    let letters = lines.filter_map(|line| serde_json::from_slice::<Letter>(line).ok());
-    letters.filter_map(|letter| letter.row?.uid).collect()
+/// How many letters are in files of dead letters.
+pub(super) fn letters(files: &[Vec<u8>]) -> usize {
+    files
+        .iter()
+        .flat_map(|content| content.split(|&byte| byte == b'\n'))
+        .filter(|line| !line.is_empty())
+        .count()
 }
 
 impl Accounts {
-    /// Reads what is new in the simulator's journal, and the batches in flight in the checkpoint.
-    pub(super) fn note(&mut self, journal: &Journal, checkpoint: Option<&[u8]>) {
-        let entries = journal.since(self.read);
-        self.read += entries.len();
-        for entry in
-            entries.iter().filter(|entry| entry.service == "ingestion" && entry.target.contains(AUDIT_STREAM))
-        {
-            let batch = entry.header("x-ms-client-request-id").unwrap_or_default();
-            // No answer: the connection was cut before the service saw the call, or after. Either may
-            // have stored the rows; what was stored is counted by the rows themselves.
-            match entry.status {
-                Some(204) => self.carry(batch, &entry.body),
-                None => {
-                    self.answer_lost.insert(batch.to_owned());
-                    self.carry(batch, &entry.body);
-                }
-                Some(_) => {}
+    /// Takes what is new out of the simulator's journal.
+    pub(super) fn note_calls(&mut self, journal: &Journal) {
+        for entry in journal.take() {
+            let upload = entry.service == "ingestion" && entry.target.contains(AUDIT_STREAM);
+            if upload && entry.served && matches!(entry.status, Some(204) | None) {
+                self.note_upload(&entry);
             }
         }
-        let checkpoint = checkpoint.and_then(|content| Checkpoint::read(content).ok());
-        self.in_flight
-            .extend(checkpoint.into_iter().flat_map(|read| read.in_flight).map(|batch| batch.batch));
     }
 
-    fn carry(&mut self, batch: &str, body: &[u8]) {
+    fn note_upload(&mut self, upload: &Entry) {
+        let batch = upload.header("x-ms-client-request-id").unwrap_or_default();
+        let carried = Carried { batch: batch.to_owned(), answer_lost: upload.status.is_none() };
         let mut plain = Vec::new();
-        if flate2::read::GzDecoder::new(body).read_to_end(&mut plain).is_err() {
+        if flate2::read::GzDecoder::new(&*upload.body).read_to_end(&mut plain).is_err() {
             return;
         }
         let rows: Vec<SentRow> = serde_json::from_slice(&plain).unwrap_or_default();
         for id in rows.into_iter().filter_map(|row| row.uid) {
-            self.carried.entry(id).or_default().push(batch.to_owned());
+            self.carried.entry(id).or_default().push(carried.clone());
         }
     }
 
-    /// Compares what was served with what was stored. A row that is there again is explained where one
-    /// of the batches that carried it before the last was in doubt.
-    pub(super) fn judge<'a>(
-        &self,
-        served: &[String],
-        stored: impl Iterator<Item = &'a str>,
-        set_aside: &BTreeSet<String>,
-    ) -> Judged {
-        let mut count: BTreeMap<&str, usize> = BTreeMap::new();
-        for id in stored {
-            *count.entry(id).or_default() += 1;
-        }
-        let lost =
-            served.iter().filter(|id| !count.contains_key(id.as_str()) && !set_aside.contains(*id)).count();
-        let mut judged = Judged { lost, duplicate_rows: 0, unexplained: 0 };
-        for (id, &rows) in count.iter().filter(|(_, rows)| **rows > 1) {
-            judged.duplicate_rows += rows - 1;
-            let carried = self.carried.get(*id).map(Vec::as_slice).unwrap_or_default();
-            let doubtful =
-                |batch: &&String| self.in_flight.contains(*batch) || self.answer_lost.contains(*batch);
-            let before_the_last = carried.split_last().map(|(_, before)| before).unwrap_or_default();
-            let explained = before_the_last.iter().filter(doubtful).count();
-            judged.unexplained += (rows - 1).saturating_sub(explained);
+    /// The worker was killed, and this is what it had written. Says whether a batch was on its way.
+    pub(super) fn note_kill(&mut self, checkpoint: Option<&[u8]>) -> bool {
+        let checkpoint = checkpoint.and_then(|content| Checkpoint::read(content).ok());
+        let in_flight = checkpoint.map(|checkpoint| checkpoint.in_flight).unwrap_or_default();
+        let some = !in_flight.is_empty();
+        self.in_flight.extend(in_flight.into_iter().map(|batch| batch.batch));
+        some
+    }
+
+    /// How many rows Azure took.
+    pub(super) fn rows(&self) -> usize {
+        self.carried.values().map(Vec::len).sum()
+    }
+
+    /// Compares what was served with what was taken. A row that was taken again has a reason where the
+    /// call that carried it before was in doubt.
+    pub(super) fn judge(&self, served: &[String]) -> Judged {
+        let mut judged = Judged {
+            lost: served.iter().filter(|id| !self.carried.contains_key(*id)).cloned().collect(),
+            ..Judged::default()
+        };
+        for (id, calls) in &self.carried {
+            for call in calls.split_last().map(|(_, before)| before).unwrap_or_default() {
+                if call.answer_lost {
+                    judged.by_lost_answer += 1;
+                } else if self.in_flight.contains(&call.batch) {
+                    judged.by_kill += 1;
+                } else {
+                    judged.unexplained.push(format!("{id}: {calls:?}"));
+                }
+            }
         }
         judged
     }
@@ -112,29 +115,41 @@ impl Accounts {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use super::{Accounts, Carried, Judged};
 
-    use super::{Accounts, Judged};
-
-    fn accounts(carried: &[(&str, &[&str])], in_flight: &[&str]) -> Accounts {
-        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
-        Accounts {
-            carried: carried.iter().map(|&(id, batches)| (id.to_owned(), texts(batches))).collect(),
-            in_flight: texts(in_flight).into_iter().collect(),
-            ..Accounts::default()
+    /// Every event in each of its batches; an exclamation mark says that the answer was lost.
+    fn accounts(carried: &[(&str, &[&str])]) -> Accounts {
+        let mut accounts = Accounts::default();
+        for &(id, batches) in carried {
+            let calls = batches.iter().map(|batch| Carried {
+                batch: batch.trim_end_matches('!').to_owned(),
+                answer_lost: batch.ends_with('!'),
+            });
+            accounts.carried.insert(id.to_owned(), calls.collect());
         }
+        accounts
     }
 
     #[test]
     fn only_a_batch_in_doubt_explains_a_repetition() {
-        let served = ["a", "b", "c"].map(str::to_owned);
-        let accounts = accounts(&[("a", &["1", "2"]), ("b", &["2", "3"]), ("c", &["3"])], &["1"]);
-        let judge = |set_aside: &[&str]| {
-            let set_aside: BTreeSet<String> = set_aside.iter().map(|&id| id.to_owned()).collect();
-            accounts.judge(&served, ["a", "a", "b", "b"].into_iter(), &set_aside)
-        };
-        assert_eq!(judge(&[]), Judged { lost: 1, duplicate_rows: 2, unexplained: 1 });
-        // What is kept with its reason is not lost.
-        assert_eq!(judge(&["c"]).lost, 0);
+        let mut accounts = accounts(&[("a", &["1", "2"]), ("b", &["2", "3"]), ("d", &["4!", "4"])]);
+        let checkpoint = br#"{"version":1,"in_flight":[{"batch":"1","events":7}]}"#;
+        assert!(accounts.note_kill(Some(checkpoint)));
+        let judged = accounts.judge(&["a", "b", "c", "d"].map(str::to_owned));
+        let Judged { lost, by_kill, by_lost_answer, unexplained } = judged;
+        assert_eq!(lost, ["c"]);
+        assert_eq!((by_kill, by_lost_answer), (1, 1));
+        // Batch 2 was in nobody's doubt.
+        assert_eq!(unexplained.len(), 1);
+        assert!(unexplained[0].starts_with("b: "), "{unexplained:?}");
+    }
+
+    #[test]
+    fn one_doubt_explains_one_row() {
+        let mut accounts = accounts(&[("a", &["1", "2", "3"])]);
+        assert!(accounts.note_kill(Some(br#"{"version":1,"in_flight":[{"batch":"1","events":7}]}"#)));
+        let judged = accounts.judge(&["a".to_owned()]);
+        assert_eq!((judged.by_kill, judged.unexplained.len()), (1, 1));
+        assert_eq!(accounts.rows(), 3);
     }
 }
