@@ -3,9 +3,10 @@
 //!
 //! * [`parameter`]: what a person may give. [`symbol`]: values that are known only then.
 //! * [`choice`]: the installer's own rendering under each choice. [`node`]: all of them as one.
-//! * [`template`]: the whole file.
+//! * [`template`]: the whole file. [`interface`]: the portal's form for it.
 
 mod choice;
+mod interface;
 mod node;
 mod parameter;
 mod print;
@@ -42,5 +43,9 @@ pub const TEMPLATE_FILE: &str = "azuredeploy.json";
 /// # Errors
 /// [`PortalError`] when a template or a table of ours is wrong.
 pub fn files() -> Result<Vec<File>, PortalError> {
-    Ok(vec![File { name: TEMPLATE_FILE, text: format!("{}\n", template::template()?) }])
+    Ok(vec![
+        File { name: TEMPLATE_FILE, text: format!("{}\n", template::template()?) },
+        File { name: "createUiDefinition.json", text: format!("{:#}\n", interface::interface()) },
+        File { name: "azuredeploy.parameters.example.json", text: format!("{}\n", parameter::example()) },
+    ])
 }

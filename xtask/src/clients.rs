@@ -1,5 +1,5 @@
 //! `cargo xtask clients`: Microsoft's own management libraries for Python read what `install` made, and
-//! then that `teardown` left nothing.
+//! then that `teardown` left nothing; another one deploys the template, and the installer goes on from there.
 //!
 //! Installer and simulator have one author between them, and could share one mistake about Azure. The
 //! libraries (`azure-mgmt-*`, pinned in `tools/clients`) have another: what they list and read must be
@@ -15,6 +15,7 @@ use reqwest::Certificate;
 use serde::Deserialize;
 use serde_json::Value;
 use simulator::simulator::{Options, Simulator};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::demo::answers::RESOURCE_GROUP;
 use crate::demo::person::Person;
@@ -82,8 +83,60 @@ pub(crate) fn run() -> Result<()> {
         person.install().await?;
         hold(&simulator, &look(&simulator).await?, Phase::Installed)?;
         person.tear_down().await?;
-        hold(&simulator, &look(&simulator).await?, Phase::Removed)
+        hold(&simulator, &look(&simulator).await?, Phase::Removed)?;
+        deployed().await
     })
+}
+
+/// Has the library deploy the template where nothing is; the installer goes on from there, publishes the
+/// worker and waits for rows.
+async fn deployed() -> Result<()> {
+    let simulator = Simulator::start(Options::default()).await.context("starting the simulator")?;
+    simulator.state().add_group(simulator.subscription_id(), RESOURCE_GROUP, "westeurope");
+    let outputs = deploy(&simulator).await?;
+    let command = outputs["publishCommand"]["value"].as_str().context("the output publishCommand")?;
+    screen::line(&format!("    deployed by Microsoft's library; next: {command}"));
+    Person::new(&simulator)?.install().await?;
+    hold(&simulator, &look(&simulator).await?, Phase::Installed)
+}
+
+/// Deploys `azuredeploy/azuredeploy.json` with the library; gives the outputs.
+async fn deploy(simulator: &Simulator) -> Result<Value> {
+    let root = workspace::root();
+    let mimecast = simulator.mimecast().settings();
+    let base_url = simulator.state().endpoints().mimecast.to_string();
+    let parameters: serde_json::Map<String, Value> = [
+        ("AppInsightsWorkspaceResourceID", simulator.workspace_id().to_owned()),
+        ("mimecastBaseURL", base_url.trim_end_matches('/').to_owned()),
+        ("mimecastClientId", mimecast.client_id),
+        ("mimecastClientSecret", mimecast.client_secret),
+        ("cloud", serde_json::json!(simulator.cloud_profile()).to_string()),
+        ("packageUri", String::new()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), serde_json::json!({ "value": value })))
+    .collect();
+    let mut child = tokio::process::Command::new(tools::clients_folder().join("bin").join("python"))
+        .arg(root.join("tools").join("clients").join("deploy.py"))
+        .env_clear()
+        .env("REQUESTS_CA_BUNDLE", simulator.ca_file())
+        .env("CLIENTS_ENDPOINT", simulator.state().endpoints().resource_manager.as_str())
+        .env("CLIENTS_TOKEN", token(simulator).await?)
+        .env("CLIENTS_SUBSCRIPTION", simulator.subscription_id())
+        .env("CLIENTS_GROUP", RESOURCE_GROUP)
+        .env("CLIENTS_TEMPLATE", root.join("azuredeploy").join("azuredeploy.json"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .spawn()
+        .context("could not start Python; `cargo xtask test tools` makes its environment")?;
+    let mut input = child.stdin.take().context("the library's standard input")?;
+    input.write_all(Value::Object(parameters).to_string().as_bytes()).await?;
+    drop(input);
+    let output = child.wait_with_output().await?;
+    ensure!(output.status.success(), "the library could not deploy the template: {}", output.status);
+    serde_json::from_slice(&output.stdout).context("what the library printed is not the outputs")
 }
 
 /// Has the libraries look at the simulated subscription, as the person who installs.

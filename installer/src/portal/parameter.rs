@@ -277,3 +277,93 @@ pub(super) const ALL: &[Parameter] = &[
         )
     },
 ];
+
+/// A parameters file to copy: what most people give, with secrets read from a vault while deploying.
+pub(super) fn example() -> Printed {
+    const VAULT: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-security/providers/Microsoft.KeyVault/vaults/kv-security";
+    let given = |value: &str| Printed::object([("value", Printed::text(value))]);
+    let referred = |secret: &str| {
+        let vault = Printed::object([("id", Printed::text(VAULT))]);
+        let reference = Printed::object([("keyVault", vault), ("secretName", Printed::text(secret))]);
+        Printed::object([("reference", reference)])
+    };
+    Printed::object([
+        (
+            "$schema",
+            Printed::text(
+                "https://schema.management.azure.com/schemas/2019-04-01/deploymentParameters.json#",
+            ),
+        ),
+        ("contentVersion", Printed::text("1.0.0.0")),
+        (
+            "parameters",
+            Printed::object([
+                ("appName", given("mimecast-audit")),
+                (
+                    "AppInsightsWorkspaceResourceID",
+                    given(
+                        "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-sentinel/providers/Microsoft.OperationalInsights/workspaces/log-sentinel",
+                    ),
+                ),
+                ("mimecastBaseURL", given("https://api.services.mimecast.com")),
+                ("mimecastClientId", referred("mimecast-client-id")),
+                ("mimecastClientSecret", referred("mimecast-client-secret")),
+                ("packageUri", given("")),
+            ]),
+        ),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use serde_json::Value;
+
+    use super::{ALL, Default, Kind, example};
+
+    #[test]
+    fn every_secret_is_secure_and_in_no_output() {
+        let template = crate::portal::template::template().expect("renders").to_string();
+        let template: Value = serde_json::from_str(&template).expect("JSON");
+        let outputs = template["outputs"].to_string();
+        for parameter in ALL {
+            // The names that carry credentials, whatever the table says of them.
+            let named = ["Secret", "Password", "Key", "Email", "mimecastAppId", "mimecastClientId"];
+            let secret = named.iter().any(|word| parameter.name.contains(word));
+            assert_eq!(
+                secret || parameter.name == "activeDirectoryAppId",
+                parameter.kind == Kind::Secret,
+                "{}",
+                parameter.name
+            );
+            let declared = &template["parameters"][parameter.name];
+            assert_eq!(
+                declared["type"] == "securestring",
+                parameter.kind == Kind::Secret,
+                "{}",
+                parameter.name
+            );
+            if parameter.kind == Kind::Secret {
+                assert_eq!(declared["defaultValue"], "", "{}", parameter.name);
+                assert!(
+                    !outputs.contains(&format!("parameters('{}')", parameter.name)),
+                    "{}",
+                    parameter.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_example_gives_what_must_be_given_and_nothing_unknown() {
+        let example: Value = serde_json::from_str(&example().to_string()).expect("JSON");
+        let given: HashSet<&str> =
+            example["parameters"].as_object().expect("parameters").keys().map(String::as_str).collect();
+        let known: HashSet<&str> = ALL.iter().map(|parameter| parameter.name).collect();
+        assert!(given.is_subset(&known), "{given:?}");
+        for parameter in ALL.iter().filter(|parameter| parameter.default == Default::None) {
+            assert!(given.contains(parameter.name), "{}", parameter.name);
+        }
+    }
+}
