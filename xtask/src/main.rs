@@ -50,7 +50,7 @@ enum Chore {
     Render,
     /// Collect many accounts with several workers and count what was lost, repeated or delayed
     Scale(scale::Arguments),
-    /// Run the whole gate: tools, format, audit, lints, documentation, tests
+    /// Run the whole gate: tools, format, audit, lints, documentation, content, clients, tests, torture
     Test(test::Arguments),
     /// Kill the real worker at random instants and count what was lost and what came twice
     Torture(torture::Arguments),

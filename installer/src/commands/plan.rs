@@ -16,7 +16,8 @@ use crate::plan::{Finding, PackageFacts, Plan, plan};
 use crate::ui::{Event, Failure, Ui, human};
 use crate::world::World;
 
-/// Bytes of one event in the table, for the forecast: the mean of the sample events' rows.
+/// Bytes of one event in the table, for the forecast: an estimate from the size of a row as it is sent
+/// (`docs/decisions/sent-rows.md`), not a measurement of what Azure bills.
 const ROW_BYTES: u64 = 700;
 
 /// Runs the command.
