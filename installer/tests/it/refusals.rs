@@ -1,6 +1,7 @@
 //! Every kind of step, refused in every way: the person reads the cause, what is done, and what to do.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -217,9 +218,9 @@ fn kinds(plan: &Plan, made: &BTreeMap<String, Value>) -> Vec<Step> {
             Action::PutResource { id, .. } => format!("put {}", kind(id)),
             other => serde_json::to_value(other).unwrap()["do"].as_str().unwrap().to_owned(),
         };
-        if !kinds.contains_key(&of_kind) {
-            order.push(of_kind.clone());
-            kinds.insert(of_kind, Step { action, depends_on: Vec::new(), ..step.clone() });
+        if let Entry::Vacant(first) = kinds.entry(of_kind) {
+            order.push(first.key().clone());
+            first.insert(Step { action, depends_on: Vec::new(), ..step.clone() });
         }
     }
     let mut steps: Vec<Step> = order.iter().map(|kind| kinds[kind].clone()).collect();
