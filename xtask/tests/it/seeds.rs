@@ -23,7 +23,10 @@ mod payload;
 mod row;
 
 /// Each target with its property, in the file that the fuzzer builds too.
-const TARGETS: [(&str, fn(&[u8])); 9] = [
+/// Breaks where an input breaks what it holds.
+type Property = fn(&[u8]);
+
+const TARGETS: [(&str, Property); 9] = [
     ("answers", answers::check),
     ("arm_error", arm_error::check),
     ("checkpoint", checkpoint::check),
