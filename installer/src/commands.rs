@@ -6,9 +6,11 @@ pub mod gather;
 pub mod install;
 mod interruption;
 pub mod plan;
+pub mod rotate;
 pub mod runs;
 pub mod status;
 pub mod teardown;
+pub mod upgrade;
 
 use std::process::ExitCode;
 
@@ -37,6 +39,8 @@ pub async fn run(world: &World) -> ExitCode {
         match &arguments.command {
             Command::Plan(options) => plan::run(world, &ui, &arguments.global, options).await,
             Command::Install(options) => install::run(world, &ui, &arguments.global, options).await,
+            Command::Upgrade(options) => upgrade::run(world, &ui, &arguments.global, options).await,
+            Command::Rotate(options) => rotate::run(world, &ui, &arguments.global, options).await,
             Command::Teardown(options) => teardown::run(world, &ui, &arguments.global, options).await,
             Command::Status(options) => status::run(world, &ui, &arguments.global, options).await,
             Command::Logs(options) => runs::logs(world, &ui, &arguments.global, options).await,

@@ -1,10 +1,11 @@
 //! Inventory: what Azure has now, and which of it is ours. Reads only.
 
+pub mod leftovers;
 pub mod observe;
 
 use std::collections::BTreeMap;
 
-use contract::resources::{INSTALLATION_TAG, ResourceNames};
+use contract::resources::{INSTALLATION_TAG, MONITORING_METRICS_PUBLISHER, ResourceNames};
 use serde_json::Value;
 
 /// Who is signed in.
@@ -128,6 +129,21 @@ impl Inventory {
     /// The resource of this path, if it is there.
     pub fn resource(&self, id: &str) -> Option<&Value> {
         self.resources.get(&id.trim_end_matches('/').to_ascii_lowercase())
+    }
+
+    /// Object id of the app registration's service principal that this installation lets deliver, as its
+    /// role on the rule says. Finding it out anew would take the registration's secret.
+    pub fn delivering(&self, installation: &str) -> Option<String> {
+        let ours = format!(", for the installation {installation} (mimecast-sentinel)");
+        let rule = format!("/{}", self.names.data_collection_rule).to_ascii_lowercase();
+        self.assignments
+            .iter()
+            .find(|each| {
+                each.role == MONITORING_METRICS_PUBLISHER.definition_id
+                    && each.description.ends_with(&ours)
+                    && each.scope.to_ascii_lowercase().ends_with(&rule)
+            })
+            .map(|each| each.principal_id.clone())
     }
 }
 

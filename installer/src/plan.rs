@@ -8,12 +8,15 @@ pub mod desired;
 pub mod output;
 mod publish;
 pub mod removal;
+pub mod rotation;
 pub mod setting;
+mod site;
 pub mod step;
 pub mod table;
 pub mod template;
 #[cfg(test)]
 mod tests;
+pub mod trial;
 
 use std::collections::BTreeMap;
 
@@ -21,11 +24,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::answers::intent::{Intent, OnDeletedVault, RoleAssignments};
-use crate::answers::recorded;
 use crate::inventory::{Inventory, installation_of};
-use change::{Change, PropertyChange, differences};
+use change::{Change, differences};
 use desired::{Conduct, Desired, Ids};
-pub use step::{Action, Finding, Severity, Step};
+pub use step::{Action, Finding, PackageBefore, Rotation, Severity, Step, Trial, Watched};
 use template::{TemplateError, Templates};
 
 /// The worker package that shall run.
@@ -35,6 +37,17 @@ pub struct PackageFacts {
     pub sha256: String,
     /// Its size.
     pub size_bytes: u64,
+    /// Where it comes from.
+    pub source: PackageSource,
+}
+
+/// Where a worker package comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PackageSource {
+    /// It was given, or is built in.
+    Given,
+    /// It is kept in the storage account from an earlier publication.
+    Kept,
 }
 
 /// A resource that is left as it is.
@@ -93,41 +106,62 @@ pub fn plan(
     inventory: &Inventory,
     package: Option<&PackageFacts>,
 ) -> Result<Plan, TemplateError> {
+    made(intent, inventory, package, None)
+}
+
+/// Plans an upgrade: the same as [`plan`], with a trial at its end that puts back what ran before
+/// where no good run is seen. Each thing that has to come is waited for `limit_secs`.
+///
+/// # Errors
+/// As [`plan`].
+pub fn upgrade(
+    intent: &Intent,
+    inventory: &Inventory,
+    package: Option<&PackageFacts>,
+    limit_secs: u64,
+) -> Result<Plan, TemplateError> {
+    made(intent, inventory, package, Some(limit_secs))
+}
+
+fn made(
+    intent: &Intent,
+    inventory: &Inventory,
+    package: Option<&PackageFacts>,
+    trial_limit_secs: Option<u64>,
+) -> Result<Plan, TemplateError> {
     let templates = Templates::new()?;
     let resources = desired::desired(&templates, intent, inventory)?;
     let ids = Ids::of(&intent.subscription_id, &intent.resource_group, &inventory.names);
-    let mut planner = Planner {
-        intent,
-        inventory,
-        templates: &templates,
-        ids: &ids,
-        known: resources.iter().map(|resource| (resource.key.clone(), resource.id.clone())).collect(),
-        steps: Vec::new(),
-        kept: Vec::new(),
-        findings: Vec::new(),
-    };
+    let mut planner = Planner::new(intent, inventory, &templates, &ids, &resources);
     planner.providers()?;
-    for resource in resources {
+    for mut resource in resources {
         if resource.key == "function_app" {
             planner.checkpoint()?;
+            publish::name_package(&mut resource.body, package);
         }
         planner.resource(resource)?;
     }
     planner.package(package)?;
+    match trial_limit_secs {
+        Some(limit_secs) => planner.trial(package, limit_secs),
+        None => planner.prune(),
+    }
     planner.take_back()?;
-    let Planner { steps, kept, findings, .. } = planner;
-    Ok(Plan {
-        installation: intent.name.clone(),
-        version: desired::VERSION.to_owned(),
-        subscription_id: intent.subscription_id.clone(),
-        resource_group: intent.resource_group.clone(),
-        workspace_id: inventory.workspace.id.clone(),
-        function_app_id: ids.function_app.clone(),
-        answers: intent.recorded.clone(),
-        steps,
-        kept,
-        findings,
-    })
+    Ok(planner.finish())
+}
+
+/// Plans going back to the package that ran before the present one, and nothing else.
+///
+/// # Errors
+/// As [`plan`].
+pub fn rollback(intent: &Intent, inventory: &Inventory, limit_secs: u64) -> Result<Plan, TemplateError> {
+    let templates = Templates::new()?;
+    let resources = desired::desired(&templates, intent, inventory)?;
+    let ids = Ids::of(&intent.subscription_id, &intent.resource_group, &inventory.names);
+    let mut planner = Planner::new(intent, inventory, &templates, &ids, &resources);
+    planner.go_back(limit_secs)?;
+    planner.take_back()?;
+    Ok(planner.finish())
 }
 
 struct Planner<'a> {
@@ -140,6 +174,42 @@ struct Planner<'a> {
     steps: Vec<Step>,
     kept: Vec<Kept>,
     findings: Vec<Finding>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(
+        intent: &'a Intent,
+        inventory: &'a Inventory,
+        templates: &'a Templates,
+        ids: &'a Ids,
+        resources: &[Desired],
+    ) -> Self {
+        Self {
+            intent,
+            inventory,
+            templates,
+            ids,
+            known: resources.iter().map(|resource| (resource.key.clone(), resource.id.clone())).collect(),
+            steps: Vec::new(),
+            kept: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    fn finish(self) -> Plan {
+        Plan {
+            installation: self.intent.name.clone(),
+            version: desired::VERSION.to_owned(),
+            subscription_id: self.intent.subscription_id.clone(),
+            resource_group: self.intent.resource_group.clone(),
+            workspace_id: self.inventory.workspace.id.clone(),
+            function_app_id: self.ids.function_app.clone(),
+            answers: self.intent.recorded.clone(),
+            steps: self.steps,
+            kept: self.kept,
+            findings: self.findings,
+        }
+    }
 }
 
 impl Planner<'_> {
@@ -437,86 +507,6 @@ impl Planner<'_> {
             depends_on: resource.depends_on,
             change: Change::Create,
             undo: Some(Action::UnassignRole { scope, api_version, principal_id: principal, role }),
-        });
-    }
-
-    fn site(&mut self, mut resource: Desired) -> Result<(), TemplateError> {
-        let Some(actual) = self.inventory.resource(&resource.id) else {
-            self.put(resource, Change::Create);
-            return Ok(());
-        };
-        if !self.ours(&resource, actual) {
-            return Ok(());
-        }
-        let wanted: Vec<Value> = resource.body["properties"]["siteConfig"]
-            .as_object_mut()
-            .and_then(|config| config.remove("appSettings"))
-            .and_then(|settings| settings.as_array().cloned())
-            .unwrap_or_default();
-        let changes = differences(&resource.body, actual);
-        let (key, id) = (resource.key.clone(), resource.id.clone());
-        let (title, mut before_settings) = (resource.title.clone(), resource.depends_on.clone());
-        if changes.is_empty() {
-            self.keep(&resource);
-        } else {
-            keep_tags(&mut resource.body, actual);
-            self.put(resource, Change::Update(changes));
-            before_settings.push(key);
-        }
-        self.merge_settings(&wanted, &id, &title, before_settings);
-        Ok(())
-    }
-
-    fn merge_settings(&mut self, wanted: &[Value], site_id: &str, title: &str, depends_on: Vec<String>) {
-        // The name alone: with the suffixes it is our own, without one it is a key that Azure put
-        // there against the identity (BR-105).
-        const INJECTED: &str = "AzureWebJobsStorage";
-        let empty = BTreeMap::new();
-        let actual = self.inventory.settings.as_ref().unwrap_or(&empty);
-        let mut set = BTreeMap::new();
-        let mut changes = Vec::new();
-        for setting in wanted {
-            let (Some(name), Some(value)) = (setting["name"].as_str(), setting["value"].as_str()) else {
-                continue;
-            };
-            let before = actual.get(name);
-            let unknown = output::pending(value) && before.is_some();
-            // The answers are recorded by the template too, in an order of its own.
-            let same = name == contract::settings::MIMECAST_SENTINEL_ANSWERS
-                && before.is_some_and(|before| recorded::same(before, value));
-            if before.map(String::as_str) != Some(value) && !unknown && !same {
-                set.insert(name.to_owned(), value.to_owned());
-                changes.push(PropertyChange {
-                    path: format!("settings.{name}"),
-                    before: before.map(|value| Value::from(value.as_str())),
-                    after: Value::from(value),
-                });
-            }
-        }
-        let mut remove = Vec::new();
-        if actual.contains_key(INJECTED) {
-            remove.push(INJECTED.to_owned());
-            changes.push(PropertyChange {
-                path: format!("settings.{INJECTED}"),
-                before: Some(Value::from("present")),
-                after: Value::Null,
-            });
-            self.findings.push(Finding::warns(
-                "injected-setting",
-                format!("the app has the setting `{INJECTED}`, which overrides the sign-in by identity"),
-                "it is taken away by this plan",
-            ));
-        }
-        if changes.is_empty() {
-            return;
-        }
-        self.steps.push(Step {
-            key: "settings".to_owned(),
-            title: format!("settings of {title}"),
-            action: Action::MergeSettings { site_id: site_id.to_owned(), set, remove },
-            depends_on,
-            change: Change::Update(changes),
-            undo: None,
         });
     }
 }

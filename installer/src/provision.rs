@@ -4,6 +4,8 @@
 //! earlier steps made. It takes no decision: what is done stands in the plan.
 
 pub mod act;
+mod rotate;
+mod trial;
 pub mod wait;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,9 +16,12 @@ use futures::{Stream, StreamExt};
 use serde_json::Value;
 
 use crate::azure::{Azure, AzureError};
+use crate::deploy::kept::KeptError;
 use crate::plan::{Action, Plan, Step, output};
 use crate::ui::{Event, Ui};
 use crate::world::World;
+pub use rotate::RotateError;
+pub use trial::NotPutBack;
 
 /// Steps that run at the same time. Azure takes more; a person's screen and the throttling of role
 /// assignments don't.
@@ -80,12 +85,53 @@ pub enum ProvisionError {
         /// What is missing.
         what: String,
     },
+    /// A package that is kept cannot be had.
+    #[error("could not finish {title}")]
+    Kept {
+        /// What it was about.
+        title: String,
+        /// Why.
+        #[source]
+        source: KeptError,
+    },
+    /// What an upgrade changed does not work, and what was there could not be put back.
+    #[error("could not finish {title}")]
+    Trial {
+        /// What it was about.
+        title: String,
+        /// Why.
+        #[source]
+        source: NotPutBack,
+    },
+    /// Secrets were not rotated.
+    #[error("could not finish {title}")]
+    Rotate {
+        /// What it was about.
+        title: String,
+        /// Why.
+        #[source]
+        source: RotateError,
+    },
     /// Steps wait for each other.
     #[error("the plan's steps wait for each other: {0}")]
     Circle(String),
     /// The person stopped it.
     #[error("stopped")]
     Stopped,
+}
+
+/// Why what was there before could not be put back.
+#[derive(Debug, thiserror::Error)]
+pub enum PutBackError {
+    /// Azure refused.
+    #[error(transparent)]
+    Azure(#[from] AzureError),
+    /// The package that ran cannot be had.
+    #[error(transparent)]
+    Kept(#[from] KeptError),
+    /// A secret had no value that could be read.
+    #[error("the secret `{0}` had no readable value before")]
+    NoOldValue(String),
 }
 
 /// A failed run: why, and what had been done.
@@ -171,7 +217,11 @@ pub async fn provision(
                             };
                         running.push(async move {
                             let watch = world.stopwatch();
-                            (step, watch, act::act(azure, ui, step, action, material, surroundings).await)
+                            (
+                                step,
+                                watch,
+                                act::act(azure, ui, world, step, action, material, surroundings).await,
+                            )
                         });
                     }
                     Err(error) => {

@@ -11,6 +11,7 @@ mod moving;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use contract::secret::Secret;
 use serde_json::Value;
 
 use crate::world::World;
@@ -138,7 +139,7 @@ impl Ui {
             .unwrap_or(false)
     }
 
-    /// Whether a question can be asked while work goes on.
+    /// Whether questions can be asked.
     pub fn asks(&self, world: &World) -> bool {
         world.terminal.input && world.terminal.error && self.output == Output::Human
     }
@@ -161,6 +162,28 @@ impl Ui {
     /// The work is over: what was drawn for its time alone goes.
     pub fn settle(&self) {
         self.listener.settle();
+    }
+
+    /// Asks for a text; `None` where nobody can be asked.
+    pub fn ask_text(&self, world: &World, question: &str) -> Option<String> {
+        if !self.asks(world) {
+            return None;
+        }
+        dialoguer::Input::new()
+            .with_prompt(question)
+            .allow_empty(true)
+            .interact_text_on(&console::Term::stderr())
+            .ok()
+    }
+
+    /// Asks for a secret without showing it; `None` where nobody can be asked.
+    pub fn ask_secret(&self, world: &World, question: &str) -> Option<Secret<String>> {
+        if !self.asks(world) {
+            return None;
+        }
+        let typed =
+            dialoguer::Password::new().with_prompt(question).interact_on(&console::Term::stderr()).ok()?;
+        Some(Secret::new(typed))
     }
 
     /// What the output is made for.

@@ -1,6 +1,7 @@
 //! Verify: proof that what was deployed works. Probes with results and remedies.
 
 pub mod probe;
+pub mod trial;
 
 use serde::Serialize;
 

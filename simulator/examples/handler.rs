@@ -2,7 +2,8 @@
 //!
 //! `AT_START`: `silent` (never listens), `exit:<code>`, `child` (starts a process and prints its id).
 //! `ON_CALL`: `empty`, `text`, `array`, `status:<code>`, `exit:<code>`, `wait` (for ever); else it
-//! answers with what it was sent and what it sees of its environment.
+//! answers with what it was sent and what it sees of its environment. Arguments such as
+//! `AT_START=silent` are stronger than the environment.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,7 +14,12 @@ use serde_json::{Value, json};
 
 fn main() -> std::io::Result<()> {
     #[expect(clippy::disallowed_methods, reason = "it is a program of its own, told by its environment")]
-    let environment: BTreeMap<String, String> = std::env::vars().collect();
+    let environment: BTreeMap<String, String> = std::env::vars()
+        .chain(std::env::args().skip(1).filter_map(|argument| {
+            let (name, value) = argument.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        }))
+        .collect();
     let told = |name: &str| environment.get(name).map(String::as_str).unwrap_or_default();
     let mut stdout = std::io::stdout();
     writeln!(stdout, "started")?;

@@ -152,8 +152,8 @@ impl Rows {
         tally.sent_bytes += wide(sent_bytes);
     }
 
-    /// Stores rows.
-    pub(crate) fn add(&self, workspace_id: &str, table: &str, rows: impl IntoIterator<Item = Row>) {
+    /// Stores rows, as if they had come through the ingestion: also for setting a scene.
+    pub fn add(&self, workspace_id: &str, table: &str, rows: impl IntoIterator<Item = Row>) {
         let accepted_at = self.clock.now();
         let key = (workspace_id.to_ascii_lowercase(), table.to_owned());
         let mut tables = self.lock();

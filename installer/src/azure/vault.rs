@@ -91,7 +91,8 @@ impl Azure {
         found.map(|secret| managed_version(&format!("reading {id}"), &secret)).transpose()
     }
 
-    /// The secret's value, where the signed-in account may read it; `None` where there is none.
+    /// The secret's value, where the signed-in account may read it; `None` where there is none. The
+    /// newest version's, unless one is named.
     ///
     /// # Errors
     /// [`AzureError`] when the vault refuses.
@@ -99,10 +100,13 @@ impl Azure {
         &self,
         vault: &Vault,
         name: &str,
+        version: Option<&str>,
+        access: Access,
     ) -> Result<Option<Secret<String>>, AzureError> {
         let what = format!("reading secret `{name}` of {}", vault.id);
-        let call = self.vault_call(vault, &what, Method::GET, &["secrets", name])?;
-        match self.send(&call).await {
+        let path: Vec<&str> = ["secrets", name].into_iter().chain(version).collect();
+        let call = self.vault_call(vault, &what, Method::GET, &path)?;
+        match self.vault_send(&call, access).await {
             Ok(answer) => {
                 let mut body: Value = answer.json(&what)?;
                 match body["value"].take() {
@@ -113,6 +117,55 @@ impl Azure {
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Every version of a secret, without its value; none where there is no such secret.
+    ///
+    /// # Errors
+    /// As [`Azure::secret_value`].
+    pub async fn secret_versions(
+        &self,
+        vault: &Vault,
+        name: &str,
+        access: Access,
+    ) -> Result<Vec<SecretVersion>, AzureError> {
+        let what = format!("listing the versions of secret `{name}` of {}", vault.id);
+        let mut call = self.vault_call(vault, &what, Method::GET, &["secrets", name, "versions"])?;
+        let mut versions = Vec::new();
+        loop {
+            let answer = match self.vault_send(&call, access).await {
+                Ok(answer) => answer,
+                Err(error) if error.status() == Some(404) => return Ok(versions),
+                Err(error) => return Err(error),
+            };
+            let body: Value = answer.json(&what)?;
+            for item in body["value"].as_array().into_iter().flatten() {
+                versions.push(vault_version(&what, name, item)?);
+            }
+            let Some(next) = body["nextLink"].as_str().filter(|next| !next.is_empty()) else {
+                return Ok(versions);
+            };
+            call.url = Url::parse(next)
+                .map_err(|_| AzureError::Incomplete { what: what.clone(), missing: "usable nextLink" })?;
+        }
+    }
+
+    /// Makes one version of a secret unreadable. It can be enabled again.
+    ///
+    /// # Errors
+    /// As [`Azure::secret_value`].
+    pub async fn disable_secret_version(
+        &self,
+        vault: &Vault,
+        name: &str,
+        version: &str,
+        access: Access,
+    ) -> Result<(), AzureError> {
+        let what = format!("disabling version {version} of secret `{name}` of {}", vault.id);
+        let call = self
+            .vault_call(vault, &what, Method::PATCH, &["secrets", name, version])?
+            .json(&json!({"attributes": {"enabled": false}}));
+        self.vault_send(&call, access).await.map(drop)
     }
 
     async fn manage_secret(
@@ -145,16 +198,7 @@ impl Azure {
             "attributes": {"enabled": true},
         }));
         let answer = self.vault_send(&call, access).await?;
-        let body: Value = answer.json(&what)?;
-        let version = body["id"].as_str().and_then(|id| id.rsplit('/').next()).unwrap_or_default();
-        if version.is_empty() || version == name {
-            return Err(AzureError::Incomplete { what, missing: "id" });
-        }
-        Ok(SecretVersion {
-            version: version.to_owned(),
-            updated_at: seconds(&body["attributes"]["updated"]),
-            enabled: body["attributes"]["enabled"].as_bool() != Some(false),
-        })
+        vault_version(&what, name, &answer.json(&what)?)
     }
 
     /// Brings a deleted secret back and waits until it can be written.
@@ -198,6 +242,19 @@ impl Azure {
         };
         retry(&self.inner.timings.role_spreading, decide, || self.send(call)).await
     }
+}
+
+/// A version as the vault's own API shows it.
+fn vault_version(what: &str, name: &str, item: &Value) -> Result<SecretVersion, AzureError> {
+    let version = item["id"].as_str().and_then(|id| id.rsplit('/').next()).unwrap_or_default();
+    if version.is_empty() || version == name {
+        return Err(AzureError::Incomplete { what: what.to_owned(), missing: "id" });
+    }
+    Ok(SecretVersion {
+        version: version.to_owned(),
+        updated_at: seconds(&item["attributes"]["updated"]),
+        enabled: item["attributes"]["enabled"].as_bool() != Some(false),
+    })
 }
 
 fn managed_version(what: &str, secret: &Value) -> Result<SecretVersion, AzureError> {

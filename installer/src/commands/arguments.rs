@@ -27,6 +27,11 @@ pub enum Command {
     Plan(PlanOptions),
     /// Install the connector, or bring an installation to what the answers say.
     Install(InstallOptions),
+    /// Bring an installation to this version: resources, settings and worker. The worker is tried, and
+    /// what ran before is put back where it does not work.
+    Upgrade(UpgradeOptions),
+    /// Give Mimecast secrets new values, prove them by a run, then disable the old ones.
+    Rotate(RotateOptions),
     /// Show what is installed, whether it works, and what was changed by hand.
     Status(StatusOptions),
     /// Show the worker's last runs.
@@ -42,7 +47,7 @@ pub enum Command {
     /// The answers file itself.
     #[command(subcommand)]
     Answers(AnswersCommand),
-    /// Remove an installation. The tables and their rows stay.
+    /// Remove an installation. The tables and their rows stay, unless `--purge` says otherwise.
     Teardown(TeardownOptions),
 }
 
@@ -171,6 +176,45 @@ pub struct InstallOptions {
     pub no_wait: bool,
 }
 
+/// Flags of `upgrade`.
+#[derive(Debug, Args)]
+pub struct UpgradeOptions {
+    /// Where answers come from; what they do not say is as it was recorded at the last change.
+    #[command(flatten)]
+    pub answers: AnswerOptions,
+    /// Go ahead without asking.
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Worker package, or worker binary for Linux x86-64, in place of the one that is built in.
+    #[arg(long, value_name = "FILE")]
+    pub package: Option<PathBuf>,
+    /// Put the package back that ran before the present one, and change nothing else.
+    #[arg(long, conflicts_with = "package")]
+    pub rollback: bool,
+    /// How long to wait for each thing that has to come: host, timer, a good run.
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = seconds)]
+    pub wait: u64,
+}
+
+/// Flags of `rotate`.
+#[derive(Debug, Args)]
+pub struct RotateOptions {
+    /// Where answers come from, and with them where the new values are; what they do not say is as it was
+    /// recorded at the last change.
+    #[command(flatten)]
+    pub answers: AnswerOptions,
+    /// Which secret, by its key or its name in the vault, such as client_secret, or which account where there
+    /// are several; all of Mimecast's without it. The value itself is never given here.
+    #[arg(value_name = "SECRET")]
+    pub secret: Option<String>,
+    /// Go ahead without asking.
+    #[arg(long, short)]
+    pub yes: bool,
+    /// How long to wait for a good run.
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = seconds)]
+    pub wait: u64,
+}
+
 /// Flags of `status`.
 #[derive(Debug, Args)]
 pub struct StatusOptions {
@@ -220,8 +264,15 @@ pub struct TeardownOptions {
     #[arg(long, short)]
     pub yes: bool,
     /// Leave the storage account (checkpoint, dead letters) and the vault.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "purge")]
     pub keep_data: bool,
+    /// Also delete the tables that an installer made and that nothing else feeds, each after its name is
+    /// typed, and the deleted vault for good.
+    #[arg(long)]
+    pub purge: bool,
+    /// A table that `--purge` may delete, in place of typing its name; may be given more than once.
+    #[arg(long, value_name = "NAME", requires = "purge")]
+    pub purge_table: Vec<String>,
 }
 
 fn runs_shown(text: &str) -> Result<usize, String> {

@@ -1,5 +1,6 @@
 //! What the commands have in common at their beginning: answers, sign-in, package.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::answers::given::{Given, Origin, Problem, check_scalar, read_text};
@@ -9,12 +10,12 @@ use crate::answers::secret::{SecretSource, Secrets, VaultSecret};
 use crate::answers::{Value, yaml};
 use crate::azure::{AuthMethod, Azure, AzureError, Clock, ConnectOptions, EnvironmentValues, Timings};
 use crate::deploy::package::{Functions, Package};
-use crate::plan::PackageFacts;
+use crate::plan::{PackageFacts, PackageSource};
 use crate::ui::{Event, Failure, Ui};
 use crate::world::World;
 use contract::cloud::CloudProfile;
 use contract::secret::Secret;
-use contract::settings::{self as names, account_member};
+use contract::settings::{self as names, MIMECAST_SENTINEL_ANSWERS, account_member};
 use serde_json::json;
 
 use super::arguments::{AnswerOptions, Global};
@@ -25,7 +26,18 @@ const TIMINGS_SCALE: &str = "MIMECAST_SENTINEL_TIMINGS_SCALE";
 
 /// Everything that was given: file, then environment, then flags, each stronger than the one before.
 pub(crate) fn given(world: &World, global: &Global, options: &AnswerOptions) -> Result<Given, Failure> {
+    given_over(world, global, options, Given::default())
+}
+
+/// The same over the answers that an installation carries.
+pub(crate) fn given_over(
+    world: &World,
+    global: &Global,
+    options: &AnswerOptions,
+    recorded: Given,
+) -> Result<Given, Failure> {
     let mut given = Given::secrets_from_environment(world);
+    given.overlay(recorded);
     let mut problems = Vec::new();
     if let Some(path) = &options.answers {
         let text = world.read_text(path).map_err(|error| {
@@ -108,6 +120,16 @@ pub(crate) fn intent(world: &World, given: &Given) -> Result<Intent, Failure> {
     Intent::of(given, world).map_err(wrong)
 }
 
+/// The answers that an installation carries in its app's settings.
+pub(crate) fn recorded(settings: Option<&BTreeMap<String, String>>) -> Result<Given, Failure> {
+    let recorded = settings.and_then(|settings| settings.get(MIMECAST_SENTINEL_ANSWERS));
+    let recorded = recorded.ok_or_else(|| {
+        Failure::user(format!("the app has no setting `{MIMECAST_SENTINEL_ANSWERS}`; `install` writes it"))
+    })?;
+    yaml::read(recorded, |_| Origin::Recorded)
+        .map_err(|problems| Failure::problems("the recorded answers cannot be read", problems))
+}
+
 /// The cloud alone, for commands that need no answers.
 pub(crate) fn cloud(world: &World, given: &Given) -> Result<CloudProfile, Failure> {
     crate::answers::intent::cloud(given, world).map_err(Failure::user)
@@ -116,8 +138,7 @@ pub(crate) fn cloud(world: &World, given: &Given) -> Result<CloudProfile, Failur
 /// The secrets that are not in a vault.
 pub(crate) fn secrets(world: &World, intent: &Intent) -> Result<Secrets, Failure> {
     let sources = intent.secret_sources();
-    let mut secrets = Secrets::read(world, sources.iter().map(|(key, source)| (key.as_str(), *source)))
-        .map_err(|errors| Failure::problems("a secret could not be read", errors.iter().map(full)))?;
+    let mut secrets = read_secrets(world, sources.iter().map(|(key, source)| (key.as_str(), *source)))?;
     for (path, document) in documents(intent, &secrets) {
         secrets.insert(&path, document);
     }
@@ -151,6 +172,15 @@ fn documents(intent: &Intent, secrets: &Secrets) -> Vec<(String, Secret<String>)
         (account.path.clone(), Secret::new(serde_json::Value::Object(document).to_string()))
     };
     accounts.map(document).collect()
+}
+
+/// Some secrets that are not in a vault.
+pub(crate) fn read_secrets<'a>(
+    world: &World,
+    sources: impl IntoIterator<Item = (&'a str, &'a SecretSource)>,
+) -> Result<Secrets, Failure> {
+    Secrets::read(world, sources)
+        .map_err(|errors| Failure::problems("a secret could not be read", errors.iter().map(full)))
 }
 
 fn full(error: &crate::answers::secret::SecretError) -> String {
@@ -263,5 +293,6 @@ pub(crate) fn facts(package: Option<&Package>) -> Option<PackageFacts> {
     package.map(|package| PackageFacts {
         sha256: package.sha256.clone(),
         size_bytes: package.bytes.len() as u64,
+        source: PackageSource::Given,
     })
 }

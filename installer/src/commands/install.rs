@@ -10,7 +10,7 @@ use super::interruption::Wishes;
 use super::{gather, plan, unwritable};
 use crate::answers::{Origin, yaml};
 use crate::azure::{Azure, ResourceId};
-use crate::plan::Plan;
+use crate::plan::{Plan, Severity};
 use crate::provision::{Failed, Material, ProvisionError, Provisioned, provision};
 use crate::ui::failure::Kind;
 use crate::ui::{Event, Failure, Ui, human};
@@ -46,13 +46,7 @@ pub(super) async fn run(
         unmoved(saved, plan)?;
     }
     ui.show(&human::plan(plan, ui.colour())).map_err(unwritable)?;
-    if plan.refused() {
-        let reasons =
-            plan.findings.iter().filter(|finding| finding.severity == crate::plan::Severity::Refuses).map(
-                |finding| format!("{}; {}", finding.message, finding.remedy.as_deref().unwrap_or_default()),
-            );
-        return Err(Failure::problems("the plan cannot be carried out; nothing was changed", reasons));
-    }
+    require_unrefused(plan)?;
     if plan.empty() {
         ui.data("", &json!({ "plan": plan, "report": Value::Null })).map_err(unwritable)?;
         return Ok(0);
@@ -94,6 +88,19 @@ pub(super) async fn run(
         })?)
     };
     finish(ui, plan, report.as_ref())
+}
+
+/// Fails where a finding of the plan forbids carrying it out.
+pub(super) fn require_unrefused(plan: &Plan) -> Result<(), Failure> {
+    if !plan.refused() {
+        return Ok(());
+    }
+    let reasons = plan
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Refuses)
+        .map(|finding| format!("{}; {}", finding.message, finding.remedy.as_deref().unwrap_or_default()));
+    Err(Failure::problems("the plan cannot be carried out; nothing was changed", reasons))
 }
 
 /// Reads a plan that `plan --out` wrote.

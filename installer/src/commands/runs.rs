@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use super::arguments::{AnswerOptions, BackfillOptions, Global, LogsOptions};
 use super::status::{self, Selected};
 use super::{gather, unwritable};
-use crate::azure::{Azure, AzureError, ResourceId};
+use crate::azure::{Azure, AzureError, ResourceId, Rows};
 use crate::deploy::publish::site_url;
 use crate::inventory::Inventory;
 use crate::inventory::observe::observe_installation;
@@ -61,15 +61,28 @@ pub(super) async fn find(
 impl Found {
     /// The newest runs, newest first, from the health table.
     pub(super) async fn runs(&self, count: usize) -> Result<Vec<Map<String, Value>>, AzureError> {
-        let id = ResourceId::parse(&self.inventory.workspace.id)?;
-        let version = api_version("Microsoft.OperationalInsights/workspaces").unwrap_or_default();
-        let workspace = self.azure.get(&id, version).await?.unwrap_or_default();
-        let customer_id = workspace["properties"]["customerId"].as_str().unwrap_or_default();
         let query = format!(
             "{HEALTH_TABLE} | where Installation == \"{}\" | top {count} by TimeGenerated desc",
             self.selected.subject.installation
         );
-        Ok(self.azure.query(customer_id, &query, "").await?.records().collect())
+        Ok(self.query(&query).await?.records().collect())
+    }
+
+    /// How many records were set aside by all runs that the health table still has.
+    pub(super) async fn dead_letters(&self) -> Result<u64, AzureError> {
+        let query = format!(
+            "{HEALTH_TABLE} | where Installation == \"{}\" | summarize DeadLettered = sum(DeadLettered)",
+            self.selected.subject.installation
+        );
+        Ok(self.query(&query).await?.single().and_then(Value::as_u64).unwrap_or(0))
+    }
+
+    async fn query(&self, query: &str) -> Result<Rows, AzureError> {
+        let id = ResourceId::parse(&self.inventory.workspace.id)?;
+        let version = api_version("Microsoft.OperationalInsights/workspaces").unwrap_or_default();
+        let workspace = self.azure.get(&id, version).await?.unwrap_or_default();
+        let customer_id = workspace["properties"]["customerId"].as_str().unwrap_or_default();
+        self.azure.query(customer_id, query, "").await
     }
 
     /// Asks the queue's function for this work. The timer's would drop the text: the host starts a timer

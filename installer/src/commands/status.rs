@@ -2,20 +2,19 @@
 
 use std::fmt::Write as _;
 
-use contract::resources::{PACKAGE_TAG, VERSION_TAG};
-use contract::settings::MIMECAST_SENTINEL_ANSWERS;
+use contract::resources::{PACKAGE_TAG, PREVIOUS_PACKAGE_TAG, VERSION_TAG};
 use serde_json::{Map, Value, json};
 
 use super::arguments::{Global, StatusOptions};
 use super::runs::{self, Found};
-use super::unwritable;
+use super::{gather, unwritable, upgrade};
 use crate::answers::given::Given;
-use crate::answers::{Intent, Origin, Value as Answer, yaml};
+use crate::answers::{Intent, Value as Answer};
 use crate::azure::{Azure, ResourceId};
 use crate::deploy::publish::site_url;
 use crate::inventory::Inventory;
-use crate::inventory::observe::observe;
 use crate::plan::change::Change;
+use crate::plan::desired::VERSION;
 use crate::plan::removal::Subject;
 use crate::plan::{self, Plan, tag, template};
 use crate::ui::{Failure, Ui, human};
@@ -89,12 +88,20 @@ struct Status {
 
 impl Status {
     fn versions(&mut self, site: &Value, inventory: &Inventory) {
-        self.facts.insert("version".to_owned(), json!(tag(site, VERSION_TAG)));
+        let version = tag(site, VERSION_TAG);
+        self.facts.insert("version".to_owned(), json!(version));
+        if version.is_some_and(|version| version != VERSION) {
+            self.facts.insert("installer".to_owned(), json!(format!("{VERSION}; `upgrade` brings it here")));
+        }
         self.facts.insert("package".to_owned(), json!(tag(site, PACKAGE_TAG)));
+        self.facts.insert("previous".to_owned(), json!(tag(site, PREVIOUS_PACKAGE_TAG)));
         self.facts.insert("state".to_owned(), site["properties"]["state"].clone());
         self.facts.insert("paused".to_owned(), json!(runs::paused(inventory)));
         self.facts.insert("workspace".to_owned(), json!(inventory.workspace.id));
         self.facts.insert("resources".to_owned(), json!(inventory.owned.len()));
+        if site["properties"]["state"].as_str().is_some_and(|state| state.eq_ignore_ascii_case("Stopped")) {
+            self.problems.push("the Function App was stopped by hand; start it in the portal".to_owned());
+        }
         if tag(site, PACKAGE_TAG).is_none() {
             self.problems
                 .push("no worker package was published; `install` completes the installation".to_owned());
@@ -154,6 +161,14 @@ impl Status {
                 return;
             }
         }
+        if let Some(last) = self.runs.first() {
+            for (fact, column) in [("lag_secs", "LagSeconds"), ("ran_package", "PackageHash")] {
+                self.facts.insert(fact.to_owned(), last.get(column).cloned().unwrap_or_default());
+            }
+        }
+        if let Ok(count) = found.dead_letters().await {
+            self.facts.insert("dead_letters".to_owned(), json!(count));
+        }
         match self.runs.first() {
             None => self.problems.push("no run has been seen yet".to_owned()),
             Some(last) if last.get("Result").and_then(Value::as_str) == Some("failed") => {
@@ -166,29 +181,19 @@ impl Status {
 
     /// What a plan from the recorded answers would change: that is what someone has changed by hand.
     async fn drift(&mut self, world: &World, found: &Found) {
-        let recorded =
-            found.inventory.settings.as_ref().and_then(|settings| settings.get(MIMECAST_SENTINEL_ANSWERS));
-        let Some(recorded) = recorded else {
-            self.problems
-                .push(format!("the app has no setting `{MIMECAST_SENTINEL_ANSWERS}`; `install` writes it"));
-            return;
+        let planned = async {
+            let recorded = gather::recorded(found.inventory.settings.as_ref())?;
+            let intent = gather::intent(world, &recorded)?;
+            let intent = Intent { cloud: found.azure.cloud().clone(), ..intent };
+            let inventory = upgrade::inventory(found, &intent).await?;
+            plan::plan(&intent, &inventory, None).map_err(|error| Failure::internal(&error))
         };
-        let intent = yaml::read(recorded, |_| Origin::Recorded).and_then(|given| Intent::of(&given, world));
-        let intent = match intent {
-            Ok(intent) => Intent { cloud: found.azure.cloud().clone(), ..intent },
-            Err(problems) => {
-                self.problems
-                    .extend(problems.iter().map(|problem| format!("the recorded answers: {problem}")));
-                return;
-            }
-        };
-        let planned = match observe(&found.azure, &intent).await {
-            Ok(inventory) => plan::plan(&intent, &inventory, None).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        match planned {
+        match planned.await {
             Ok(plan) => self.drift.extend(drifted(&plan)),
-            Err(error) => self.problems.push(format!("drift was not checked: {error}")),
+            Err(failure) => {
+                let causes = failure.chain.iter().chain(&failure.problems).cloned().collect::<Vec<_>>();
+                self.problems.push(format!("drift was not checked: {}", causes.join(": ")));
+            }
         }
         self.problems.extend(self.drift.iter().map(|line| format!("changed by hand: {line}")));
     }
@@ -201,13 +206,13 @@ impl Status {
         };
         let mut text = format!("Installation `{}` in `{}`\n", subject.installation, subject.resource_group);
         for (name, value) in &self.facts {
-            let _ = writeln!(text, "  {name:<11} {}", plain(value));
+            let _ = writeln!(text, "  {name:<12} {}", plain(value));
         }
         for run in &self.runs {
-            let _ = writeln!(text, "  run         {}", runs::line(run));
+            let _ = writeln!(text, "  run          {}", runs::line(run));
         }
         for problem in &self.problems {
-            let _ = writeln!(text, "  problem     {problem}");
+            let _ = writeln!(text, "  problem      {problem}");
         }
         if self.problems.is_empty() {
             text.push_str("All is well.\n");

@@ -7,9 +7,11 @@ use url::Url;
 
 use crate::azure::blob::Access;
 use crate::azure::{Azure, AzureError, ResourceId};
+use crate::plan::tag;
 use crate::plan::template::{RESOURCES_VERSION, SITES_VERSION};
 
-/// Publishes the package and names it in the app's tags, so that the next run knows what is there.
+/// Publishes the package and names it in the app's tags, so that the next run knows what is there;
+/// beside it the one before, or none.
 /// Gives the site as Azure has it.
 ///
 /// # Errors
@@ -37,6 +39,11 @@ pub async fn publish(
     let id = ResourceId::parse(&format!("{}/providers/Microsoft.Resources/tags/default", site_id.path()))?;
     let body = json!({ "operation": "Merge", "properties": { "tags": tags } });
     azure.patch(&id, RESOURCES_VERSION, &body).await?;
+    if let (None, Some(named)) = (previous, tag(&site, PREVIOUS_PACKAGE_TAG)) {
+        let tags = json!({ PREVIOUS_PACKAGE_TAG: named });
+        let body = json!({ "operation": "Delete", "properties": { "tags": tags } });
+        azure.patch(&id, RESOURCES_VERSION, &body).await?;
+    }
     Ok(site)
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use contract::resources::{CHECKPOINT_CONTAINER, INSTALLATION_TAG, PACKAGES_CONTAINER, ResourceNames};
+use contract::settings::MIMECAST_SENTINEL_ANSWERS;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
@@ -144,7 +145,16 @@ pub async fn observe_installation(azure: &Azure, subject: &Subject) -> Result<In
         .map(str::to_owned);
     inventory.workspace.id = destination.unwrap_or_default();
     site(azure, &ids, &mut inventory).await?;
+    if inventory.workspace.id.is_empty() {
+        inventory.workspace.id = recorded_workspace(inventory.settings.as_ref()).unwrap_or_default();
+    }
     Ok(inventory)
+}
+
+/// The workspace of the recorded answers: for an installation whose rule is not there.
+fn recorded_workspace(settings: Option<&BTreeMap<String, String>>) -> Option<String> {
+    let answers: Value = serde_json::from_str(settings?.get(MIMECAST_SENTINEL_ANSWERS)?).ok()?;
+    answers["workspace"]["resource_id"].as_str().map(str::to_owned)
 }
 
 fn empty(caller: Caller, workspace: Workspace, names: ResourceNames, owned: Vec<Value>) -> Inventory {

@@ -1,20 +1,37 @@
 //! Plans what is put into the storage account: the empty checkpoint and the worker package, with the role
 //! that the person who installs needs for it, given before and taken back after.
 
+use contract::settings::MIMECAST_SENTINEL_PACKAGE;
+use serde_json::{Value, json};
+
 use contract::resources::{
-    CHECKPOINT_BLOB, CHECKPOINT_CONTAINER, PACKAGE_TAG, PACKAGES_CONTAINER, STORAGE_BLOB_DATA_CONTRIBUTOR,
+    CHECKPOINT_BLOB, CHECKPOINT_CONTAINER, KEY_VAULT_SECRETS_OFFICER, PACKAGE_TAG, PACKAGES_CONTAINER,
+    PREVIOUS_PACKAGE_TAG, Role, STORAGE_BLOB_DATA_CONTRIBUTOR,
 };
 
 use super::change::Change;
 use super::desired::{self, CHECKPOINT_STEP, Conduct};
 use super::output;
+use super::rotation::{ROTATE_STEP, VAULT_GRANT};
 use super::step::{Action, Finding, Step};
 use super::template::{TemplateError, api_version};
-use super::{Kept, PackageFacts, Planner, tag};
+use super::trial::{CHECK_STEP, TRIAL_STEP};
+use super::{Kept, PackageFacts, PackageSource, Planner, tag};
 use crate::answers::intent::RoleAssignments;
 
 /// How the description of a role ends that is given only while installing.
 pub(super) const FOR_THE_TIME: &str = "given while installing and taken back after (mimecast-sentinel)";
+
+/// Key of the step that deletes packages older than the last two.
+const PRUNE_STEP: &str = "prune";
+
+/// Has the worker name its package in the health rows: the setting beside the others of the site.
+pub(super) fn name_package(site: &mut Value, package: Option<&PackageFacts>) {
+    let settings = site["properties"]["siteConfig"]["appSettings"].as_array_mut();
+    if let (Some(settings), Some(package)) = (settings, package) {
+        settings.push(json!({ "name": MIMECAST_SENTINEL_PACKAGE, "value": package.sha256 }));
+    }
+}
 
 impl Planner<'_> {
     pub(super) fn checkpoint(&mut self) -> Result<(), TemplateError> {
@@ -45,7 +62,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn container_url(&self, container: &str) -> String {
+    pub(super) fn container_url(&self, container: &str) -> String {
         let endpoint = output::mark("storage_account", "/properties/primaryEndpoints/blob");
         let endpoint = output::fill_text(&endpoint, &|step, pointer| self.known(step, pointer));
         format!("{endpoint}{container}")
@@ -69,26 +86,30 @@ impl Planner<'_> {
             return Ok(());
         }
         let grant = self.grant(PACKAGES_CONTAINER)?;
-        self.steps.push(Step {
-            key: "package".to_owned(),
-            title: format!("worker package `{PACKAGES_CONTAINER}/{}…zip`", &package.sha256[..12]),
-            action: Action::UploadPackage {
-                container_url: self.container_url(PACKAGES_CONTAINER),
-                sha256: package.sha256.clone(),
-                // Without it only going back to this package is not possible later.
-                optional: self.intent.role_assignments == RoleAssignments::External,
-            },
-            depends_on: [Some(format!("container/{PACKAGES_CONTAINER}")), grant]
-                .into_iter()
-                .flatten()
-                .collect(),
-            change: Change::Create,
-            undo: None,
-        });
+        let container_url = self.container_url(PACKAGES_CONTAINER);
+        // Without it only going back to this package is not possible later.
+        let optional = self.intent.role_assignments == RoleAssignments::External;
+        let before: Vec<String> =
+            [Some(format!("container/{PACKAGES_CONTAINER}")), grant].into_iter().flatten().collect();
+        let stored_in = match package.source {
+            PackageSource::Kept => Some(container_url),
+            PackageSource::Given => {
+                self.steps.push(Step {
+                    key: "package".to_owned(),
+                    title: format!("worker package `{PACKAGES_CONTAINER}/{}…zip`", &package.sha256[..12]),
+                    action: Action::UploadPackage { container_url, sha256: package.sha256.clone(), optional },
+                    depends_on: before.clone(),
+                    change: Change::Create,
+                    undo: None,
+                });
+                None
+            }
+        };
         let before: Vec<String> = ["package", "function_app", "settings", "publishing/scm", "publishing/ftp"]
             .into_iter()
             .chain(self.steps.iter().map(|step| step.key.as_str()).filter(|key| key.starts_with("role/")))
             .map(str::to_owned)
+            .chain(before)
             .collect();
         self.steps.push(Step {
             key: "publish".to_owned(),
@@ -97,6 +118,7 @@ impl Planner<'_> {
                 site_id: self.ids.function_app.clone(),
                 sha256: package.sha256.clone(),
                 previous: current,
+                stored_in,
             },
             depends_on: before,
             change: Change::Run,
@@ -105,38 +127,71 @@ impl Planner<'_> {
         Ok(())
     }
 
+    /// Deletes the packages that are neither the present one nor the one before, where a new one is
+    /// published without a trial.
+    pub(super) fn prune(&mut self) {
+        let site = self.inventory.resource(&self.ids.function_app);
+        let before = site.and_then(|site| tag(site, PACKAGE_TAG)).map(str::to_owned);
+        let older = site.and_then(|site| tag(site, PREVIOUS_PACKAGE_TAG)).is_some();
+        let publish = self.steps.iter().find(|step| step.key == "publish");
+        let (Some(before), Some(Step { action: Action::Publish { sha256, .. }, .. }), true) =
+            (before, publish, older)
+        else {
+            return;
+        };
+        let keep = vec![sha256.clone(), before];
+        self.steps.push(Step {
+            key: PRUNE_STEP.to_owned(),
+            title: format!("packages in `{PACKAGES_CONTAINER}` older than the last two"),
+            action: Action::PrunePackages { container_url: self.container_url(PACKAGES_CONTAINER), keep },
+            depends_on: vec!["publish".to_owned()],
+            change: Change::Run,
+            undo: None,
+        });
+    }
+
     /// Lets the person who installs write blobs in a container, unless they may already; gives the
     /// key of the step.
     fn grant(&mut self, container: &str) -> Result<Option<String>, TemplateError> {
-        let caller = &self.inventory.caller;
         let scope = self.ids.container(container);
-        let role = STORAGE_BLOB_DATA_CONTRIBUTOR;
+        let before = vec![format!("container/{container}")];
+        self.grant_role(&format!("grant/{container}"), STORAGE_BLOB_DATA_CONTRIBUTOR, &scope, before)
+    }
+
+    /// Gives a role to the person who is signed in, for the time of this plan, unless they have it or
+    /// others give roles; gives the key of the step.
+    pub(super) fn grant_role(
+        &mut self,
+        key: &str,
+        role: Role,
+        scope: &str,
+        before: Vec<String>,
+    ) -> Result<Option<String>, TemplateError> {
+        let caller = &self.inventory.caller;
         let given = self
             .inventory
             .assignments
             .iter()
-            .any(|each| each.is(&scope, &caller.object_id, role.definition_id));
+            .any(|each| each.is(scope, &caller.object_id, role.definition_id));
         if given || self.intent.role_assignments == RoleAssignments::External {
             return Ok(None);
         }
         let mut context = desired::assignment(
             self.intent,
             role,
-            &scope,
+            scope,
             &caller.object_id,
             &caller.principal_type,
             FOR_THE_TIME,
         );
         let rendered = self.templates.render("role_assignment", &context.take())?;
-        let key = format!("grant/{container}");
-        let before = vec![format!("container/{container}")];
         let grant =
-            desired::resource(&key, "role_assignment", rendered, &self.ids.group, before, Conduct::Role)?;
+            desired::resource(key, "role_assignment", rendered, &self.ids.group, before, Conduct::Role)?;
         self.steps.push(Step {
             key: grant.key.clone(),
-            title: format!("{} for you, while installing", grant.title),
+            title: format!("{} for you, for the time of this", grant.title),
             action: Action::AssignRole {
-                scope: scope.clone(),
+                scope: scope.to_owned(),
                 api_version: grant.api_version.to_owned(),
                 body: grant.body,
             },
@@ -144,33 +199,42 @@ impl Planner<'_> {
             change: Change::Run,
             undo: None,
         });
-        Ok(Some(key))
+        Ok(Some(key.to_owned()))
     }
 
-    /// Takes back what was given while installing, also what an earlier run that was stopped left.
+    /// Takes back what was given for the time of a plan, also what an earlier run that was stopped left.
     pub(super) fn take_back(&mut self) -> Result<(), TemplateError> {
-        let role = STORAGE_BLOB_DATA_CONTRIBUTOR.definition_id;
-        for (container, user) in [(CHECKPOINT_CONTAINER, CHECKPOINT_STEP), (PACKAGES_CONTAINER, "package")] {
-            let scope = self.ids.container(container);
+        let blobs = STORAGE_BLOB_DATA_CONTRIBUTOR;
+        let vault = self.ids.key_vault.clone();
+        for (name, role, scope) in [
+            (CHECKPOINT_CONTAINER, blobs, self.ids.container(CHECKPOINT_CONTAINER)),
+            (PACKAGES_CONTAINER, blobs, self.ids.container(PACKAGES_CONTAINER)),
+            (VAULT_GRANT, KEY_VAULT_SECRETS_OFFICER, vault),
+        ] {
             let caller = &self.inventory.caller.object_id;
-            let left_over = self
-                .inventory
-                .assignments
-                .iter()
-                .any(|each| each.is(&scope, caller, role) && each.description == FOR_THE_TIME);
-            if !left_over && !self.has_step(&format!("grant/{container}")) {
+            let left_over =
+                self.inventory.assignments.iter().any(|each| {
+                    each.is(&scope, caller, role.definition_id) && each.description == FOR_THE_TIME
+                });
+            if !left_over && !self.has_step(&format!("grant/{name}")) {
                 continue;
             }
             self.steps.push(Step {
-                key: format!("take-back/{container}"),
-                title: format!("role for you on `{container}`, taken back"),
+                key: format!("take-back/{name}"),
+                title: format!("role for you on `{}`, taken back", scope.rsplit('/').next().unwrap_or(name)),
                 action: Action::UnassignRole {
                     scope: scope.clone(),
                     api_version: api_version("Microsoft.Authorization/roleAssignments")?.to_owned(),
                     principal_id: caller.clone(),
-                    role: role.to_owned(),
+                    role: role.definition_id.to_owned(),
                 },
-                depends_on: vec![format!("grant/{container}"), user.to_owned()],
+                // What uses the right, of which a plan has some or none.
+                depends_on: [CHECKPOINT_STEP, "package", "publish", CHECK_STEP, TRIAL_STEP, PRUNE_STEP]
+                    .into_iter()
+                    .chain([ROTATE_STEP])
+                    .map(str::to_owned)
+                    .chain([format!("grant/{name}")])
+                    .collect(),
                 change: Change::Run,
                 undo: None,
             });

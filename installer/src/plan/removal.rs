@@ -1,5 +1,9 @@
 //! Plans a teardown: everything of ours, in the reverse of the order in which it was made.
 
+mod purge;
+
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::change::Change;
@@ -8,14 +12,20 @@ use super::step::{Action, Finding, Step};
 use super::template::{TemplateError, api_version};
 use super::{Plan, installation_of};
 use crate::inventory::Inventory;
+use crate::inventory::leftovers::Leftovers;
 
 /// How much is taken away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extent {
     /// Everything of ours but the tables.
     Everything,
     /// The storage account and the vault stay as well.
     KeepData,
+    /// The deleted vault goes for good, and so do these tables, where nothing else needs them.
+    Purge {
+        /// Names of the tables.
+        tables: BTreeSet<String>,
+    },
 }
 
 /// What a teardown is about.
@@ -46,12 +56,17 @@ const ORDER: &[&str] = &[
 ///
 /// # Errors
 /// [`TemplateError`] when no API version is pinned for a type; that is our fault.
-pub fn removal(subject: &Subject, inventory: &Inventory, extent: Extent) -> Result<Plan, TemplateError> {
+pub fn removal(
+    subject: &Subject,
+    inventory: &Inventory,
+    leftovers: &Leftovers,
+    extent: &Extent,
+) -> Result<Plan, TemplateError> {
     let ids = Ids::of(&subject.subscription_id, &subject.resource_group, &inventory.names);
     let mut steps: Vec<Step> = Vec::new();
     let mut findings = Vec::new();
     let kept_by_extent = |kind: &str| {
-        extent == Extent::KeepData
+        *extent == Extent::KeepData
             && ["Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults"]
                 .iter()
                 .any(|data| kind.eq_ignore_ascii_case(data))
@@ -81,7 +96,13 @@ pub fn removal(subject: &Subject, inventory: &Inventory, extent: Extent) -> Resu
     let mut before: Vec<String> = steps.iter().map(|step| step.key.clone()).collect();
 
     for kind in ORDER {
-        let mut these = Vec::new();
+        let mut these = match *kind {
+            "Microsoft.Insights/components" => smart_detection(leftovers, &before, &mut steps)?,
+            "Microsoft.Insights/dataCollectionRules" => {
+                purge::tables(leftovers, extent, &before, &mut steps, &mut findings)?
+            }
+            _ => Vec::new(),
+        };
         for resource in &inventory.owned {
             let (Some(id), Some(actual)) = (resource["id"].as_str(), resource["type"].as_str()) else {
                 continue;
@@ -111,6 +132,10 @@ pub fn removal(subject: &Subject, inventory: &Inventory, extent: Extent) -> Resu
             after.extend(these.iter().cloned());
             let title = format!("{} `{name}`", noun(kind));
             steps.push(delete(key.clone(), title, id, api_version(kind)?, after));
+            if *kind == "Microsoft.KeyVault/vaults" {
+                let vault = inventory.resource(id).unwrap_or(resource);
+                purge::vault(subject, vault, leftovers, extent, &key, &mut steps, &mut findings)?;
+            }
             these.push(key);
         }
         if !these.is_empty() {
@@ -133,10 +158,19 @@ pub fn removal(subject: &Subject, inventory: &Inventory, extent: Extent) -> Resu
         }
     }
 
+    purge::deleted_vaults(leftovers, extent, &mut steps, &mut findings)?;
+    for id in &leftovers.unmarked {
+        findings.push(Finding::warns(
+            "unmarked",
+            format!("`{id}` has a name of this installation and not its tag"),
+            "it is left alone; remove it yourself if it is of no more use",
+        ));
+    }
+
     let group_is_ours = inventory
         .resource(&ids.group)
         .is_some_and(|group: &Value| installation_of(group) == Some(&subject.installation));
-    if group_is_ours && extent == Extent::Everything {
+    if group_is_ours && *extent != Extent::KeepData {
         steps.push(Step {
             key: "delete/group".to_owned(),
             title: format!("resource group `{}`, if nothing else is in it", subject.resource_group),
@@ -148,12 +182,6 @@ pub fn removal(subject: &Subject, inventory: &Inventory, extent: Extent) -> Resu
             change: Change::Delete,
             undo: None,
         });
-    }
-    if !steps.is_empty() {
-        findings.push(Finding::notes(
-            "tables",
-            "the tables in the workspace stay, with their rows: other rules and queries may use them",
-        ));
     }
     Ok(Plan {
         installation: subject.installation.clone(),
@@ -167,6 +195,26 @@ pub fn removal(subject: &Subject, inventory: &Inventory, extent: Extent) -> Resu
         kept: Vec::new(),
         findings,
     })
+}
+
+/// Deletes what Application Insights made by itself for our component: before the component, so that a
+/// teardown that is stopped between them knows at the next attempt that they are ours.
+fn smart_detection(
+    leftovers: &Leftovers,
+    before: &[String],
+    steps: &mut Vec<Step>,
+) -> Result<Vec<String>, TemplateError> {
+    let mut keys: Vec<String> = Vec::new();
+    for resource in &leftovers.smart_detection {
+        let (Some(id), Some(kind)) = (resource["id"].as_str(), resource["type"].as_str()) else { continue };
+        let name = id.rsplit('/').next().unwrap_or_default();
+        let key = format!("delete/{name}");
+        let after = before.iter().chain(&keys).cloned().collect();
+        let title = format!("`{name}`, which Application Insights made by itself");
+        steps.push(delete(key.clone(), title, id, api_version(kind)?, after));
+        keys.push(key);
+    }
+    Ok(keys)
 }
 
 fn noun(kind: &str) -> &'static str {

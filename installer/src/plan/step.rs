@@ -123,7 +123,32 @@ pub enum Action {
         /// SHA-256 of the package that was there before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         previous: Option<String>,
+        /// Address of the container that keeps the package, where it is taken from there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stored_in: Option<String>,
     },
+    /// Makes sure that a package is kept under its hash, so that it can be put back.
+    CheckPackage {
+        /// The container's address.
+        container_url: String,
+        /// SHA-256 of the package.
+        sha256: String,
+        /// Whether a refusal to look is passed over.
+        optional: bool,
+    },
+    /// Deletes the kept packages but these. That a person may not is passed over: the next one does it.
+    PrunePackages {
+        /// The container's address.
+        container_url: String,
+        /// SHA-256 of those that stay.
+        keep: Vec<String>,
+    },
+    /// Tries what was published and set: host healthy, timer registered, one good run. Where that is not
+    /// seen within the limit, puts back what was there before, and says so in its result.
+    TryPackage(Trial),
+    /// Writes new versions of secrets, has the app read them, and proves them by a run. Where no good run
+    /// is seen within the limit, puts the old values back, and says so in its result.
+    RotateSecrets(Rotation),
     /// Changes app settings: the others stay as they are.
     MergeSettings {
         /// ARM path of the site.
@@ -154,6 +179,58 @@ pub enum Action {
         /// API version.
         api_version: String,
     },
+}
+
+/// What is tried after an upgrade, and what is put back where it does not work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// What is watched.
+    pub watched: Watched,
+    /// The package that was there before; absent where it was not changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package_before: Option<PackageBefore>,
+    /// Settings that were changed, with their values before; null where there was none.
+    pub settings_before: BTreeMap<String, Option<String>>,
+}
+
+/// The package that an upgrade replaces.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PackageBefore {
+    /// Its SHA-256.
+    pub sha256: String,
+    /// SHA-256 of the one before it, as the site's tag said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<String>,
+    /// Address of the container that keeps it.
+    pub container_url: String,
+}
+
+/// A running installation whose next good run is waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// ARM path of the site.
+    pub site_id: String,
+    /// The installation's name, as its health rows have it.
+    pub installation: String,
+    /// The workspace's own id, for queries.
+    pub workspace_customer_id: String,
+    /// SHA-256 of the package whose run counts; any where it is empty.
+    pub sha256: String,
+    /// How long to wait for each thing that has to come.
+    pub limit_secs: u64,
+}
+
+/// Secrets that get new versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// ARM path of the vault.
+    pub vault_id: String,
+    /// Where the vault's own API answers.
+    pub vault_uri: String,
+    /// Names of the secrets, with the keys of the answers whose values they get.
+    pub secrets: BTreeMap<String, String>,
+    /// What proves them.
+    pub watched: Watched,
 }
 
 /// How much a finding weighs.

@@ -208,6 +208,8 @@ const API_VERSIONS: &[(&str, &str)] = &[
     ("Microsoft.Insights/workbooks", "2023-06-01"),
     ("Microsoft.Insights/dataCollectionRules", "2023-03-11"),
     ("Microsoft.Insights/diagnosticSettings", "2021-05-01-preview"),
+    ("Microsoft.Insights/actionGroups", "2023-01-01"),
+    ("Microsoft.AlertsManagement", "2021-04-01"),
     ("Microsoft.OperationalInsights", "2025-07-01"),
     ("Microsoft.Authorization", "2022-04-01"),
     ("Microsoft.SecurityInsights", "2025-09-01"),

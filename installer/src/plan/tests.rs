@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use contract::resources::{
     INSTALLATION_TAG, KEY_VAULT_SECRETS_USER, MONITORING_METRICS_PUBLISHER, PACKAGE_TAG, ResourceNames,
 };
+use contract::settings::MIMECAST_SENTINEL_PACKAGE;
 use serde_json::{Value, json};
 
 use super::change::Change;
 use super::desired::{Conduct, Ids, desired};
 use super::template::Templates;
-use super::{Action, PackageFacts, Plan, Severity, output, plan};
+use super::{Action, PackageFacts, PackageSource, Plan, Severity, output, plan};
 use crate::answers::given::Origin;
 use crate::answers::{Intent, yaml};
+use crate::inventory::leftovers::Leftovers;
 use crate::inventory::{Assignment, Caller, DeletedVault, Inventory, Provider, Workspace, installation_of};
 use crate::plan::removal::{Extent, Subject, removal};
 use crate::world::World;
@@ -60,7 +62,7 @@ fn nothing() -> Inventory {
 }
 
 fn package() -> PackageFacts {
-    PackageFacts { sha256: "ab".repeat(32), size_bytes: 1 }
+    PackageFacts { sha256: "ab".repeat(32), size_bytes: 1, source: PackageSource::Given }
 }
 
 /// What Azure has after the plan for these answers was carried out: bodies as they were sent, values
@@ -106,7 +108,10 @@ fn carried_out(intent: &Intent) -> Inventory {
                                 each["value"].as_str().expect("a value").to_owned(),
                             )
                         })
-                        .chain([("MY_EXTRA".to_owned(), "1".to_owned())])
+                        .chain([
+                            ("MY_EXTRA".to_owned(), "1".to_owned()),
+                            (MIMECAST_SENTINEL_PACKAGE.to_owned(), package().sha256),
+                        ])
                         .collect(),
                 );
                 body["tags"][PACKAGE_TAG] = json!(package().sha256);
@@ -315,11 +320,11 @@ fn a_changed_setting_is_merged_and_a_persons_own_stays() {
 #[test]
 fn a_new_package_is_uploaded_under_its_hash_and_published() {
     let intent = intent("");
-    let other = PackageFacts { sha256: "cd".repeat(32), size_bytes: 1 };
+    let other = PackageFacts { sha256: "cd".repeat(32), size_bytes: 1, source: PackageSource::Given };
     let plan = plan(&intent, &carried_out(&intent), Some(&other)).expect("a plan");
-    assert_eq!(keys(&plan), ["grant/packages", "package", "publish", "take-back/packages"]);
-    let Action::Publish { sha256, previous, .. } = &plan.steps[2].action else {
-        panic!("{:?}", plan.steps[2])
+    assert_eq!(keys(&plan), ["settings", "grant/packages", "package", "publish", "take-back/packages"]);
+    let Action::Publish { sha256, previous, .. } = &plan.steps[3].action else {
+        panic!("{:?}", plan.steps[3])
     };
     assert_eq!((sha256, previous.as_ref()), (&other.sha256, Some(&package().sha256)));
 }
@@ -624,7 +629,7 @@ fn a_removal_takes_roles_first_and_the_identity_last_and_leaves_tables_and_stran
         subscription_id: intent.subscription_id.clone(),
         resource_group: intent.resource_group.clone(),
     };
-    let plan = removal(&subject, &inventory, Extent::Everything).expect("a plan");
+    let plan = removal(&subject, &inventory, &Leftovers::default(), &Extent::Everything).expect("a plan");
     let titles: Vec<&str> =
         plan.steps.iter().map(|step| step.title.split('`').next().unwrap_or_default().trim()).collect();
     assert_eq!(
@@ -648,7 +653,7 @@ fn a_removal_takes_roles_first_and_the_identity_last_and_leaves_tables_and_stran
     );
     let text = serde_json::to_string(&plan).expect("JSON");
     assert!(!text.contains("/tables/") && !text.contains("kv-neighbour"));
-    let kept = removal(&subject, &inventory, Extent::KeepData).expect("a plan");
+    let kept = removal(&subject, &inventory, &Leftovers::default(), &Extent::KeepData).expect("a plan");
     assert!(
         kept.steps
             .iter()

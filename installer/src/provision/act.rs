@@ -5,15 +5,17 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::wait::{Usual, wait_for, wait_until};
-use super::{Material, ProvisionError, Surroundings};
+use super::{Material, ProvisionError, Surroundings, rotate, trial};
 use crate::azure::blob::Access;
 use crate::azure::vault::Vault;
 use crate::azure::{Azure, AzureError, ResourceId};
 use crate::deploy;
+use crate::deploy::kept::{self, KeptError};
 use crate::inventory::Assignment;
 use crate::plan::template::assignment_name;
 use crate::plan::{Action, Step, role_command};
 use crate::ui::{Event, Ui};
+use crate::world::World;
 
 /// Type of role assignments below their scope.
 const ASSIGNMENTS: &str = "Microsoft.Authorization/roleAssignments";
@@ -87,7 +89,7 @@ impl Notice<'_> {
                 self.ui.say(Event::StepSkipped {
                     key: self.step.key.clone(),
                     title: self.step.title.clone(),
-                    reason: format!("this account may not write blobs there; {follows}"),
+                    reason: format!("this account may not use the blobs there; {follows}"),
                 });
                 Ok(())
             }
@@ -105,6 +107,7 @@ fn access(optional: bool) -> Access {
 pub(super) async fn act(
     azure: &Azure,
     ui: &Ui,
+    world: &World,
     step: &Step,
     action: Action,
     material: &Material,
@@ -113,6 +116,7 @@ pub(super) async fn act(
     let refused = |source: AzureError| ProvisionError::Step { title: step.title.clone(), source };
     let parse = |id: &str| ResourceId::parse(id).map_err(|error| refused(AzureError::Id(error)));
     let missing = |what: &str| ProvisionError::Material { title: step.title.clone(), what: what.to_owned() };
+    let not_kept = |source: KeptError| ProvisionError::Kept { title: step.title.clone(), source };
     let notice = Notice { azure, ui, step };
     match action {
         Action::PutResource { id, api_version, body } => {
@@ -179,19 +183,52 @@ pub(super) async fn act(
         Action::UploadPackage { container_url, sha256, optional } => {
             let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
             let package = material.package.clone().ok_or_else(|| missing("the worker package"))?;
-            let name = format!("{sha256}.zip");
+            let name = kept::blob_name(&sha256);
             let uploading = azure.upload_if_absent(&container, &name, package, access(optional));
             let uploaded = notice.when_slow(ROLE_SPREADS, uploading).await.map(drop);
             let without = "going back to this package later is not possible";
             notice.pass_over(optional, uploaded, without).map_err(refused)?;
             Ok(Value::Null)
         }
-        Action::Publish { site_id, sha256, previous } => {
-            let package = material.package.clone().ok_or_else(|| missing("the worker package"))?;
+        Action::Publish { site_id, sha256, previous, stored_in } => {
+            let package = match stored_in {
+                None => material.package.clone().ok_or_else(|| missing("the worker package"))?,
+                Some(container) => {
+                    let container = url(&container).ok_or_else(|| missing("the container's address"))?;
+                    let fetching = kept::fetch(azure, &container, &sha256, Access::JustGranted);
+                    notice.when_slow(ROLE_SPREADS, fetching).await.map_err(not_kept)?
+                }
+            };
             let site_id = parse(&site_id)?;
             let publishing = deploy::publish::publish(azure, &site_id, package, &sha256, previous.as_deref());
             notice.when_slow(FIRST_DEPLOYMENT, publishing).await.map_err(refused)
         }
+        Action::CheckPackage { container_url, sha256, optional } => {
+            let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
+            let name = kept::blob_name(&sha256);
+            let looking = azure.blob_exists(&container, &name, access(optional));
+            match notice.when_slow(ROLE_SPREADS, looking).await {
+                Ok(true) => {}
+                Ok(false) => return Err(not_kept(KeptError::Missing(name))),
+                Err(error) => {
+                    let without = "it cannot be put back by itself where the new one does not work";
+                    notice.pass_over(optional, Err(error), without).map_err(refused)?;
+                }
+            }
+            Ok(Value::Null)
+        }
+        Action::PrunePackages { container_url, keep } => {
+            let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
+            let pruned = kept::prune(azure, &container, &keep, Access::JustGranted).await;
+            notice.pass_over(true, pruned, "older packages stay until another time").map_err(refused)?;
+            Ok(Value::Null)
+        }
+        Action::TryPackage(what) => trial::run(azure, ui, world, &what)
+            .await
+            .map_err(|source| ProvisionError::Trial { title: step.title.clone(), source }),
+        Action::RotateSecrets(what) => rotate::run(azure, ui, world, &what, &material.secrets)
+            .await
+            .map_err(|source| ProvisionError::Rotate { title: step.title.clone(), source }),
         Action::MergeSettings { site_id, set, remove } => {
             let id = parse(&site_id)?;
             let mut settings = azure.app_settings(&id).await.map_err(refused)?;
@@ -205,7 +242,11 @@ pub(super) async fn act(
         Action::PurgeVault { id, api_version } => {
             let id = parse(&id)?;
             let purging = azure.post(&id, "purge", &api_version, &Value::Null);
-            notice.when_slow(PURGING, purging).await.map_err(refused)
+            match notice.when_slow(PURGING, purging).await {
+                // Somebody else was faster.
+                Err(error) if error.status() == Some(404) => Ok(Value::Null),
+                purged => purged.map_err(refused),
+            }
         }
         Action::Delete { id, api_version } => {
             let id = parse(&id)?;

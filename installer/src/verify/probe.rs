@@ -69,7 +69,11 @@ pub async fn verify(
     if !host_runs {
         return Ok(report);
     }
-    let run = first_run(&patience, subject, &host, &key).await;
+    let query = format!(
+        "{HEALTH_TABLE} | where Installation == \"{}\" | top 1 by TimeGenerated desc",
+        subject.installation
+    );
+    let run = first_run(&patience, &subject.workspace_customer_id, &query, &host, &key).await;
     let run_known = run.outcome != Outcome::NotChecked;
     tell(run);
     if run_known && subject.events_expected != Some(false) {
@@ -82,15 +86,20 @@ pub async fn verify(
 }
 
 /// How long to go on looking.
-struct Patience<'a> {
-    azure: &'a Azure,
-    watch: Stopwatch,
-    limit: Duration,
+pub(super) struct Patience<'a> {
+    pub(super) azure: &'a Azure,
+    pub(super) watch: Stopwatch,
+    pub(super) limit: Duration,
 }
 
 impl Patience<'_> {
     fn over(&self) -> bool {
         Duration::from_millis(self.watch.millis()) >= self.limit
+    }
+
+    /// Whether the limit comes no later than this long after a moment of the watch.
+    fn ends_within(&self, millis: u64, further: Duration) -> bool {
+        self.limit <= Duration::from_millis(millis) + further
     }
 
     async fn pause(&self) {
@@ -108,7 +117,7 @@ fn with_remedy(mut probe: Probe, remedy: impl Into<String>) -> Probe {
 }
 
 /// Whether the app's settings that refer to a vault were resolved.
-async fn references(patience: &Patience<'_>, site_id: &ResourceId) -> Result<Probe, AzureError> {
+pub(super) async fn references(patience: &Patience<'_>, site_id: &ResourceId) -> Result<Probe, AzureError> {
     const TITLE: &str = "Key Vault references";
     let path = format!("{}/config/configreferences/appsettings", site_id.path());
     loop {
@@ -131,7 +140,7 @@ async fn references(patience: &Patience<'_>, site_id: &ResourceId) -> Result<Pro
     }
 }
 
-async fn host_health(patience: &Patience<'_>, host: &Url, key: &Secret<String>) -> Probe {
+pub(super) async fn host_health(patience: &Patience<'_>, host: &Url, key: &Secret<String>) -> Probe {
     const TITLE: &str = "Functions host";
     loop {
         let found = patience.azure.host_status(host, key).await;
@@ -153,7 +162,7 @@ async fn host_health(patience: &Patience<'_>, host: &Url, key: &Secret<String>) 
     }
 }
 
-async fn timer(patience: &Patience<'_>, site_id: &ResourceId) -> Result<Probe, AzureError> {
+pub(super) async fn timer(patience: &Patience<'_>, site_id: &ResourceId) -> Result<Probe, AzureError> {
     const TITLE: &str = "timer";
     loop {
         let functions = patience.azure.functions(site_id).await?;
@@ -175,13 +184,15 @@ async fn timer(patience: &Patience<'_>, site_id: &ResourceId) -> Result<Probe, A
     }
 }
 
-/// Asks for a run and waits for its health row.
-async fn first_run(patience: &Patience<'_>, subject: &Subject, host: &Url, key: &Secret<String>) -> Probe {
+/// Asks for a run and waits for a good health row, of those that the query gives.
+pub(super) async fn first_run(
+    patience: &Patience<'_>,
+    workspace_customer_id: &str,
+    query: &str,
+    host: &Url,
+    key: &Secret<String>,
+) -> Probe {
     const TITLE: &str = "run of the worker";
-    let query = format!(
-        "{HEALTH_TABLE} | where Installation == \"{}\" | top 1 by TimeGenerated desc",
-        subject.installation
-    );
     let mut asked: Option<u64> = None;
     loop {
         let due = asked.is_none_or(|at| patience.watch.millis() - at >= ASK_AGAIN_AFTER.as_millis() as u64);
@@ -190,7 +201,7 @@ async fn first_run(patience: &Patience<'_>, subject: &Subject, host: &Url, key: 
             refused = patience.azure.run_function(host, key, TIMER_FUNCTION, "").await.err();
             asked = Some(patience.watch.millis());
         }
-        let last = match patience.azure.query(&subject.workspace_customer_id, &query, "").await {
+        let last = match patience.azure.query(workspace_customer_id, query, "").await {
             Ok(rows) => rows.records().next(),
             Err(error) if error.status() == Some(403) => {
                 return with_remedy(
@@ -220,8 +231,10 @@ async fn first_run(patience: &Patience<'_>, subject: &Subject, host: &Url, key: 
             (None, Some(error)) => error.to_string(),
             (None, None) => "accepted, its health row is not visible yet".to_owned(),
         };
-        if patience.over() {
-            let failed = last.as_ref().is_some_and(|row| text(row, "Result") == "failed");
+        let failed = last.as_ref().is_some_and(|row| text(row, "Result") == "failed");
+        // Nothing better comes where no further run is asked for within the limit.
+        let asked_last = asked.is_some_and(|at| patience.ends_within(at, ASK_AGAIN_AFTER));
+        if patience.over() || failed && asked_last {
             let outcome = if failed { Outcome::Bad } else { Outcome::Waiting };
             return with_remedy(
                 probe("run", TITLE, outcome, result),

@@ -9,5 +9,5 @@ mod requests;
 mod sdk;
 mod sign_in;
 mod simulated;
-mod stand;
+pub(crate) mod stand;
 mod vault;

@@ -6,10 +6,13 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use contract::resources::INSTALLATION_TAG;
+use installer::azure::{AuthMethod, Azure, Clock, ConnectOptions, EnvironmentValues};
 use installer::deploy::package::Package;
 use serde_json::Value;
 use simulator::simulator::{Options, Simulator};
 use tokio::process::{Child, Command};
+
+use crate::azure::stand::timings;
 
 /// No run of these tests comes near this; one that hangs shall not hang the whole suite.
 const RUN_LIMIT: Duration = Duration::from_secs(180);
@@ -95,6 +98,22 @@ mimecast:
         path
     }
 
+    /// The one Function App of the installation, by ARM path.
+    pub(crate) fn site(&self) -> String {
+        let site = self
+            .installed()
+            .into_iter()
+            .find(|each| each["type"] == "Microsoft.Web/sites")
+            .expect("a Function App");
+        site["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// The one Function App's settings.
+    pub(crate) fn settings(&self) -> BTreeMap<String, String> {
+        let hidden = self.simulator.state().hidden(&self.site()).expect("there");
+        serde_json::from_value(hidden["appSettings"].clone()).expect("texts")
+    }
+
     fn binary(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mimecast-sentinel"));
         command
@@ -171,6 +190,30 @@ fn arguments<'a>(command: &'a str, package: &'a Path, more: &[&'a str]) -> Vec<&
     }
     arguments.extend(more);
     arguments
+}
+
+/// The installer's own client, signed in as the simulator's person.
+pub(crate) async fn connect(simulator: &Simulator) -> Azure {
+    let person = simulator.person();
+    let clock = simulator.clock().clone();
+    Azure::connect(ConnectOptions {
+        auth: AuthMethod::Environment,
+        cloud: simulator.cloud_profile(),
+        tenant: Some(person.tenant_id.clone()),
+        environment: EnvironmentValues {
+            tenant_id: None,
+            client_id: Some(person.client_id.clone()),
+            client_secret: Some(person.client_secret.clone()),
+            federated_token_file: None,
+            managed_identity: false,
+        },
+        certificates: Some(simulator.ca_file().to_owned()),
+        timings: timings(),
+        clock: Clock::new(move || clock.now()),
+        executor: None,
+    })
+    .await
+    .unwrap()
 }
 
 /// The types of these resources.

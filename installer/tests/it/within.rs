@@ -6,7 +6,7 @@ use installer::answers::{Origin, given::Given, yaml};
 use installer::azure::{AuthMethod, Azure, Clock, ConnectOptions, EnvironmentValues, Timings};
 use installer::deploy::package::Package;
 use installer::inventory::observe::observe;
-use installer::plan::{PackageFacts, Plan, plan};
+use installer::plan::{PackageFacts, PackageSource, Plan, plan};
 use installer::provision::{Failed, Material, Provisioned, Steer, provision};
 use installer::ui::{Loudness, Output, Ui};
 use installer::world::World;
@@ -41,7 +41,11 @@ impl Within {
         )
         .unwrap();
         let package = Package::of(std::fs::read(package()).unwrap()).unwrap();
-        let facts = PackageFacts { sha256: package.sha256.clone(), size_bytes: package.bytes.len() as u64 };
+        let facts = PackageFacts {
+            sha256: package.sha256.clone(),
+            size_bytes: package.bytes.len() as u64,
+            source: PackageSource::Given,
+        };
         let person = stage.simulator.person();
         let clock = stage.simulator.clock().clone();
         let azure = Azure::connect(ConnectOptions {

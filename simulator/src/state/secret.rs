@@ -113,6 +113,11 @@ impl State {
         self.lock().secret(vault_id, name).map(|stored| stored.versions.clone()).unwrap_or_default()
     }
 
+    /// Names of the vaults that are deleted and can be recovered. For tests.
+    pub fn deleted_vault_names(&self) -> Vec<String> {
+        self.lock().deleted_vaults.keys().cloned().collect()
+    }
+
     /// Writes a secret into a vault that exists: for setting a scene.
     pub fn put_secret(&self, vault_id: &str, name: &str, value: &str) -> Option<SecretVersion> {
         let now = self.now();

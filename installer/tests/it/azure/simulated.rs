@@ -40,26 +40,8 @@ async fn world() -> World {
     {
         simulator.state().set_registration(simulator.subscription_id(), namespace, Registration::Registered);
     }
+    let azure = crate::stage::connect(&simulator).await;
     let person = simulator.person();
-    let clock = simulator.clock().clone();
-    let azure = Azure::connect(ConnectOptions {
-        auth: AuthMethod::Environment,
-        cloud: simulator.cloud_profile(),
-        tenant: Some(person.tenant_id.clone()),
-        environment: EnvironmentValues {
-            tenant_id: None,
-            client_id: Some(person.client_id.clone()),
-            client_secret: Some(person.client_secret.clone()),
-            federated_token_file: None,
-            managed_identity: false,
-        },
-        certificates: Some(simulator.ca_file().to_owned()),
-        timings: timings(),
-        clock: Clock::new(move || clock.now()),
-        executor: None,
-    })
-    .await
-    .unwrap();
     assert_eq!(azure.signed_in().object_id.as_ref(), Some(&person.object_id));
     let group = ResourceId::resource_group(simulator.subscription_id(), "rg-y").unwrap();
     azure.put(&group, "2024-03-01", &json!({"location": "westeurope"})).await.unwrap();
@@ -178,7 +160,8 @@ async fn a_secret_is_written_by_whoever_may_write_the_vault() {
     let read = azure.secret_version(&vault, "mimecast-client-secret").await.unwrap();
     assert_eq!(read.map(|secret| secret.version), Some(second.version));
     // Owner gives no data right.
-    let error = azure.secret_value(&vault, "mimecast-client-secret").await.unwrap_err();
+    let error =
+        azure.secret_value(&vault, "mimecast-client-secret", None, Access::Standing).await.unwrap_err();
     assert_eq!(error.code(), Some("ForbiddenByRbac"), "{error:?}");
 
     assert_eq!(azure.delete(&id, VAULT).await.unwrap(), Deleted::Removed);

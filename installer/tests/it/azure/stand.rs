@@ -126,7 +126,7 @@ impl ManualClock {
 }
 
 /// Delays that a test does not notice; limits that it does not reach.
-pub(super) fn timings() -> Timings {
+pub(crate) fn timings() -> Timings {
     let mut timings = Timings::default().scaled(0.001);
     for policy in [&mut timings.calls, &mut timings.settling, &mut timings.role_spreading] {
         policy.within = Duration::from_secs(60);

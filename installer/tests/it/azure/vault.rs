@@ -134,8 +134,14 @@ async fn a_secrets_version_and_value_are_read_or_absent() {
     let (azure, vault, name) = (&stand.azure, vault(&stand), "mimecast-client-secret");
     assert_eq!(azure.secret_version(&vault, name).await.unwrap(), Some(expected("v4")));
     assert_eq!(azure.secret_version(&vault, name).await.unwrap(), None);
-    assert_eq!(azure.secret_value(&vault, name).await.unwrap(), Some(Secret::new(VALUE.to_owned())));
-    assert_eq!(azure.secret_value(&vault, name).await.unwrap(), None);
-    assert_eq!(azure.secret_value(&vault, name).await.unwrap_err().code(), Some("ForbiddenByRbac"));
+    assert_eq!(
+        azure.secret_value(&vault, name, None, Access::Standing).await.unwrap(),
+        Some(Secret::new(VALUE.to_owned()))
+    );
+    assert_eq!(azure.secret_value(&vault, name, None, Access::Standing).await.unwrap(), None);
+    assert_eq!(
+        azure.secret_value(&vault, name, None, Access::Standing).await.unwrap_err().code(),
+        Some("ForbiddenByRbac")
+    );
     stand.done();
 }

@@ -1,0 +1,129 @@
+//! `upgrade`: inventory and recorded answers, plan, provision, and a trial that puts back what ran before.
+
+use contract::resources::PACKAGE_TAG;
+use serde_json::{Value, json};
+
+use super::arguments::{Global, UpgradeOptions};
+use super::runs::Found;
+use super::{gather, install, runs, unwritable};
+use crate::answers::Intent;
+use crate::answers::intent::Delivery;
+use crate::answers::secret::Secrets;
+use crate::inventory::Inventory;
+use crate::inventory::observe::observe;
+use crate::plan::trial::{TRIAL_STEP, put_back};
+use crate::plan::{self, Action, PackageFacts, PackageSource, Plan, tag};
+use crate::provision::Material;
+use crate::ui::failure::Kind;
+use crate::ui::{Event, Failure, Ui, human};
+use crate::world::World;
+
+/// Runs the command.
+pub(super) async fn run(
+    world: &World,
+    ui: &Ui,
+    global: &Global,
+    options: &UpgradeOptions,
+) -> Result<u8, Failure> {
+    let found = runs::find(world, ui, global, &options.answers).await?;
+    let intent = intent(world, global, &options.answers, &found)?;
+    let package = match options.rollback {
+        true => None,
+        false => gather::fitted(gather::package(world, options.package.as_deref())?, &intent)?,
+    };
+    let inventory = inventory(&found, &intent).await?;
+    let site = inventory.resource(found.site_id.path());
+    let current = site.and_then(|site| tag(site, PACKAGE_TAG)).map(str::to_owned);
+    let Some(current) = current else {
+        return Err(Failure::user(
+            "no worker package was published yet, so there is nothing to upgrade; `install` completes the installation",
+        ));
+    };
+    let plan = if options.rollback {
+        plan::rollback(&intent, &inventory, options.wait)
+    } else {
+        if package.is_none() {
+            ui.say(Event::Note {
+                text: "this build of the installer carries no worker package, so the one that runs stays; another is given with --package FILE"
+                    .to_owned(),
+            });
+        }
+        let stays = || PackageFacts { sha256: current.clone(), size_bytes: 0, source: PackageSource::Kept };
+        let facts = gather::facts(package.as_ref()).unwrap_or_else(stays);
+        plan::upgrade(&intent, &inventory, Some(&facts), options.wait)
+    };
+    let plan = plan.map_err(|error| Failure::internal(&error))?;
+    ui.show(&human::plan(&plan, ui.colour())).map_err(unwritable)?;
+    install::require_unrefused(&plan)?;
+    if plan.empty() {
+        ui.data("", &json!({ "plan": plan, "trial": Value::Null })).map_err(unwritable)?;
+        return Ok(0);
+    }
+    install::confirm(world, ui, options.yes, "Carry out this upgrade?")?;
+    let secrets = secrets(world, &intent, &plan)?;
+    let material = Material { secrets: secrets.into_values(), package: package.map(|package| package.bytes) };
+    let made = install::carry_out(&found.azure, ui, world, &plan, &material).await?;
+    let trial = made.resources.get(TRIAL_STEP).cloned().unwrap_or_default();
+    if let Some(reason) = put_back(&trial) {
+        let verb = if options.rollback { "going back" } else { "the upgrade" };
+        let mut failure =
+            Failure::user(format!("{verb} was not good, and what ran before was put back: {reason}"));
+        failure.kind = Kind::Partial;
+        failure.problems.push(if trial["works_again"] == true {
+            format!("package {current} runs again, and a good run of it was seen")
+        } else {
+            format!("package {current} was put back, but no good run of it was seen yet; `mimecast-sentinel status` looks again")
+        });
+        failure
+            .problems
+            .push("resources that were changed beside settings and package stay changed".to_owned());
+        return Err(failure);
+    }
+    let text = match (options.rollback, trial.is_null()) {
+        (true, _) => "Went back to the package before: a good run of it was seen.\n",
+        (false, true) => "Upgraded. The worker is the same as before.\n",
+        (false, false) => "Upgraded: host, timer and a good run were seen.\n",
+    };
+    ui.data(text, &json!({ "plan": plan, "trial": trial })).map_err(unwritable)?;
+    Ok(0)
+}
+
+/// What the recorded answers mean, with what was given now over them.
+pub(super) fn intent(
+    world: &World,
+    global: &Global,
+    options: &super::arguments::AnswerOptions,
+    found: &Found,
+) -> Result<Intent, Failure> {
+    let recorded = gather::recorded(found.inventory.settings.as_ref())?;
+    let given = gather::given_over(world, global, options, recorded)?;
+    let intent = gather::intent(world, &given)?;
+    Ok(Intent { cloud: found.azure.cloud().clone(), ..intent })
+}
+
+/// What Azure has, for these answers of an installation that is there.
+pub(super) async fn inventory(found: &Found, intent: &Intent) -> Result<Inventory, Failure> {
+    let mut inventory = observe(&found.azure, intent).await.map_err(|error| Failure::of(&error))?;
+    if matches!(intent.delivery, Delivery::AppRegistration { .. }) {
+        inventory.delivery_principal = inventory.delivering(&intent.name);
+    }
+    Ok(inventory)
+}
+
+/// The secrets that the plan writes. Those that are in the vault already are not asked for.
+fn secrets(world: &World, intent: &Intent, plan: &Plan) -> Result<Secrets, Failure> {
+    let written: Vec<&str> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::PutSecret { answer, .. } => Some(answer.as_str()),
+            _ => None,
+        })
+        .collect();
+    if intent.accounts.iter().any(|account| written.contains(&account.path.as_str())) {
+        return gather::secrets(world, intent);
+    }
+    let sources = intent.secret_sources();
+    let needed = sources.iter().filter(|(key, _)| written.contains(&key.as_str()));
+    gather::read_secrets(world, needed.map(|(key, source)| (key.as_str(), *source)))
+}

@@ -1,0 +1,171 @@
+//! Gives secrets new versions, proves them by a run, and puts the old values back where they do not work.
+
+use std::collections::BTreeMap;
+
+use contract::secret::Secret;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::PutBackError;
+use super::trial::{NotPutBack, in_words};
+use crate::azure::blob::Access;
+use crate::azure::vault::Vault;
+use crate::azure::{Azure, AzureError, ResourceId};
+use crate::plan::Rotation;
+use crate::plan::template::SITES_VERSION;
+use crate::ui::{Event, Ui};
+use crate::verify::trial::{Before, pass};
+use crate::world::World;
+
+/// The right on the vault may have been given a moment ago.
+const ACCESS: Access = Access::JustGranted;
+
+/// Why a rotation came to no end.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateError {
+    /// Azure refused; what had been written was put back.
+    #[error(transparent)]
+    Azure(#[from] AzureError),
+    /// A new value was not given.
+    #[error("the value of `{0}` was not given")]
+    Value(String),
+    /// The old values could not be put back.
+    #[error(transparent)]
+    NotPutBack(#[from] NotPutBack),
+}
+
+/// A secret whose present version is new.
+struct Turned {
+    name: String,
+    version: String,
+    /// The versions before it that can still be read.
+    old: Vec<String>,
+    /// The value that it had.
+    old_value: Option<Secret<String>>,
+}
+
+/// Rotates. The result names the secrets that were `rotated` and those `unchanged`, and has `put_back`
+/// with the reason where the old values are in use again.
+pub(super) async fn run(
+    azure: &Azure,
+    ui: &Ui,
+    world: &World,
+    rotation: &Rotation,
+    values: &BTreeMap<String, Secret<String>>,
+) -> Result<Value, RotateError> {
+    let site_id = ResourceId::parse(&rotation.watched.site_id).map_err(AzureError::Id)?;
+    let vault = Vault {
+        id: ResourceId::parse(&rotation.vault_id).map_err(AzureError::Id)?,
+        uri: Url::parse(&rotation.vault_uri).map_err(|_| AzureError::Incomplete {
+            what: "rotating secrets".to_owned(),
+            missing: "vault's address",
+        })?,
+    };
+    let before = Before::look(azure, &rotation.watched).await;
+    let (mut turned, mut unchanged) = (Vec::new(), Vec::new());
+    for (name, answer) in &rotation.secrets {
+        let value = values.get(answer).ok_or_else(|| RotateError::Value(answer.clone()))?;
+        match turn(azure, &vault, name, value).await {
+            Ok(Some(new)) => turned.push(new),
+            Ok(None) => unchanged.push(name.clone()),
+            Err(error) => {
+                let reason = error.to_string();
+                put_back(azure, &vault, &site_id, &turned)
+                    .await
+                    .map_err(|source| NotPutBack { reason, source })?;
+                return Err(error.into());
+            }
+        }
+    }
+    if turned.is_empty() {
+        return Ok(json!({ "rotated": [], "unchanged": unchanged }));
+    }
+    let names: Vec<&str> = turned.iter().map(|each| each.name.as_str()).collect();
+    let proof = async {
+        read_anew(azure, &site_id).await?;
+        pass(azure, ui, world, &rotation.watched, &before).await
+    };
+    if let Err(error) = proof.await {
+        let reason = in_words(&error);
+        ui.say(Event::Note { text: format!("no good run was seen ({reason}); putting the old values back") });
+        put_back(azure, &vault, &site_id, &turned)
+            .await
+            .map_err(|source| NotPutBack { reason: reason.clone(), source })?;
+        return Ok(json!({ "rotated": names, "unchanged": unchanged, "put_back": reason }));
+    }
+    for each in &turned {
+        for version in &each.old {
+            azure.disable_secret_version(&vault, &each.name, version, ACCESS).await?;
+        }
+    }
+    Ok(json!({ "rotated": names, "unchanged": unchanged }))
+}
+
+/// Writes the new version. `None` where the present one has this value and is the only one that can be
+/// read: with another one readable an earlier rotation was stopped before its proof, and goes on here.
+async fn turn(
+    azure: &Azure,
+    vault: &Vault,
+    name: &str,
+    value: &Secret<String>,
+) -> Result<Option<Turned>, AzureError> {
+    let readable: Vec<String> = azure
+        .secret_versions(vault, name, ACCESS)
+        .await?
+        .into_iter()
+        .filter(|version| version.enabled)
+        .map(|version| version.version)
+        .collect();
+    let current = azure.secret_version(vault, name).await?.filter(|version| version.enabled);
+    let current_value = match &current {
+        Some(_) => azure.secret_value(vault, name, None, ACCESS).await?,
+        None => None,
+    };
+    let others = |current: &str| -> Vec<String> {
+        readable.iter().filter(|version| *version != current).cloned().collect()
+    };
+    if let (Some(current), Some(there)) = (&current, &current_value)
+        && there.expose() == value.expose()
+    {
+        let old = others(&current.version);
+        let Some(last) = old.last() else { return Ok(None) };
+        let old_value = azure.secret_value(vault, name, Some(last), ACCESS).await?;
+        return Ok(Some(Turned { name: name.to_owned(), version: current.version.clone(), old, old_value }));
+    }
+    let written = azure.set_secret(vault, name, value, ACCESS).await?;
+    Ok(Some(Turned {
+        name: name.to_owned(),
+        version: written.version,
+        old: readable,
+        old_value: current_value,
+    }))
+}
+
+/// Has the app resolve its references now, and the worker read them.
+async fn read_anew(azure: &Azure, site_id: &ResourceId) -> Result<(), AzureError> {
+    // Without it a reference is looked at once a day
+    // (https://learn.microsoft.com/azure/app-service/app-service-key-vault-references#rotation).
+    azure.post(site_id, "config/configreferences/appsettings/refresh", SITES_VERSION, &Value::Null).await?;
+    azure.restart(site_id).await
+}
+
+/// Makes the old values the present ones again. A vault's newest version is the one that counts, so each
+/// is written once more; the refused version and the old one that it repeats can't be read any longer.
+async fn put_back(
+    azure: &Azure,
+    vault: &Vault,
+    site_id: &ResourceId,
+    turned: &[Turned],
+) -> Result<(), PutBackError> {
+    for each in turned {
+        let Some(value) = &each.old_value else { return Err(PutBackError::NoOldValue(each.name.clone())) };
+        azure.set_secret(vault, &each.name, value, ACCESS).await?;
+        for version in each.old.iter().chain([&each.version]) {
+            azure.disable_secret_version(vault, &each.name, version, ACCESS).await?;
+        }
+    }
+    if !turned.is_empty() {
+        read_anew(azure, site_id).await?;
+    }
+    Ok(())
+}

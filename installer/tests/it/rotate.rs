@@ -1,0 +1,144 @@
+//! `rotate`: a new version of a secret is proven by a run before the old one is disabled.
+
+use contract::secret::Secret;
+use simulator::fault::{Action, Fault, Matcher};
+use simulator::state::secret::SecretVersion;
+
+use crate::stage::{Run, Stage};
+
+impl Stage {
+    fn versions(&self, name: &str) -> Vec<SecretVersion> {
+        let state = self.simulator.state();
+        let vault = state.resources_of("Microsoft.KeyVault/vaults").remove(0);
+        state.secret_versions(vault["id"].as_str().expect("an id"), name)
+    }
+
+    /// The values of a secret's versions with whether each can be read, the newest last.
+    fn values(&self, name: &str) -> Vec<(String, bool)> {
+        self.versions(name).iter().map(|each| (each.value.expose().clone(), each.enabled)).collect()
+    }
+
+    async fn rotate(&mut self, variable: &str, value: &str, more: &[&str]) -> Run {
+        self.environment.insert(variable.to_owned(), value.to_owned());
+        let arguments: Vec<&str> =
+            ["--yes", "--wait", "40s"].into_iter().chain(more.iter().copied()).collect();
+        let run = self.command("rotate", &arguments).await;
+        assert!(!run.stdout.contains(value) && !run.stderr.contains(value));
+        run
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_client_secret_is_proven_and_a_bad_one_leaves_the_old_one_in_use() {
+    const NAME: &str = "mimecast-client-secret";
+    const VARIABLE: &str = "MIMECAST_CLIENT_SECRET";
+    let mut stage = Stage::start().await;
+    stage.command("install", &["--yes", "--wait", "60s"]).await.expect(0);
+    let first = stage.simulator.mimecast().settings().client_secret;
+    let accepts = |stage: &Stage, value: &str| {
+        let value = value.to_owned();
+        stage.simulator.mimecast().configure(move |settings| settings.client_secret = value);
+        stage.simulator.mimecast().expire_tokens();
+    };
+
+    accepts(&stage, "the-second-secret");
+    let run = stage.rotate(VARIABLE, "the-second-secret", &["client_secret"]).await.expect(0);
+    assert!(run.stdout.contains("Rotated: mimecast-client-secret."), "{}", run.stdout);
+    let second = ("the-second-secret".to_owned(), true);
+    assert_eq!(stage.values(NAME), [(first.clone(), false), second.clone()]);
+    assert_eq!(stage.versions("mimecast-client-id").len(), 1);
+    // The right on the vault was for the time of it.
+    assert_eq!(stage.assignments_of(&stage.simulator.person().object_id), 1);
+    stage.command("status", &[]).await.expect(0);
+
+    let run = stage.rotate(VARIABLE, "the-second-secret", &[]).await.expect(0);
+    assert!(run.stdout.contains("Nothing to do"), "{}", run.stdout);
+    let run = stage.rotate(VARIABLE, "a-mistyped-secret", &[NAME]).await.expect(1);
+    assert!(run.stderr.contains("nothing was changed"), "{}", run.stderr);
+    assert_eq!(stage.versions(NAME).len(), 2);
+
+    // Mimecast takes the third secret once, when it is tried from here, and then no more.
+    accepts(&stage, "the-third-secret");
+    let refuses = Fault::answer(Matcher::new("mimecast", "POST", "/oauth/token"), 401, "{}");
+    stage.simulator.faults().add(Fault { skip: 1, times: 1_000, ..refuses });
+    let run = stage.rotate(VARIABLE, "the-third-secret", &["mimecast.client_secret"]).await.expect(3);
+    assert!(run.stderr.contains("the old one was put back: run of the worker: failed in "), "{}", run.stderr);
+    stage.simulator.faults().clear();
+    assert_eq!(
+        stage.values(NAME),
+        [
+            (first, false),
+            ("the-second-secret".to_owned(), false),
+            ("the-third-secret".to_owned(), false),
+            second
+        ]
+    );
+    accepts(&stage, "the-second-secret");
+    let run = stage.simulator.data().hosts.fire(&stage.site(), "Sync").await.expect("published");
+    assert!(run.outcome.is_ok(), "{:?}", run.outcome);
+    stage.command("status", &[]).await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_secret_key_of_the_first_generation_is_rotated_and_a_stopped_rotation_goes_on() {
+    let mut stage = Stage::start().await;
+    let settings = stage.simulator.mimecast().settings();
+    for (name, value) in [
+        ("MIMECAST_APP_ID", &settings.app_id),
+        ("MIMECAST_APP_KEY", &settings.app_key),
+        ("MIMECAST_ACCESS_KEY", &settings.access_key),
+        ("MIMECAST_SECRET_KEY", &settings.secret_key),
+    ] {
+        stage.environment.insert(name.to_owned(), value.clone());
+    }
+    let answers = std::fs::read_to_string(stage.directory.path().join("answers.yaml")).unwrap();
+    let answers = answers.replace(
+        "  client_id: {env: MIMECAST_CLIENT_ID}\n  client_secret: {env: MIMECAST_CLIENT_SECRET}\n",
+        "  api: \"1.0\"\n  app_id: {env: MIMECAST_APP_ID}\n  app_key: {env: MIMECAST_APP_KEY}\n  access_key: {env: MIMECAST_ACCESS_KEY}\n  secret_key: {env: MIMECAST_SECRET_KEY}\n",
+    );
+    std::fs::write(stage.directory.path().join("answers.yaml"), answers).unwrap();
+    stage.command("install", &["--yes", "--wait", "60s"]).await.expect(0);
+
+    // Base64 of thirty-two letters.
+    let next = "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY=".to_owned();
+    let value = next.clone();
+    stage.simulator.mimecast().configure(move |settings| settings.secret_key = value);
+    // The vault's refusal to disable the old version stops it after its proof.
+    let lost = Matcher::new("", "PATCH", "/secrets/mimecast-secret-key/");
+    stage.simulator.faults().add(Fault {
+        times: 50,
+        ..Fault::once(
+            lost,
+            Action::Answer {
+                status: 403,
+                headers: Vec::new(),
+                body: r#"{"error":{"code":"Forbidden","message":"no"}}"#.to_owned(),
+            },
+        )
+    });
+    stage.rotate("MIMECAST_SECRET_KEY", &next, &["secret_key"]).await.expect(3);
+    stage.simulator.faults().clear();
+    let enabled = |stage: &Stage| -> Vec<bool> {
+        stage.versions("mimecast-secret-key").iter().map(|each| each.enabled).collect()
+    };
+    assert_eq!(enabled(&stage), [true, true]);
+    let run = stage.rotate("MIMECAST_SECRET_KEY", &next, &["secret_key"]).await.expect(0);
+    assert!(run.stdout.contains("Rotated: mimecast-secret-key."), "{}", run.stdout);
+    assert_eq!(enabled(&stage), [false, true]);
+    assert_eq!(stage.versions("mimecast-secret-key")[1].value, Secret::new(next));
+    assert_eq!(stage.assignments_of(&stage.simulator.person().object_id), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_secret_of_ours_is_rotated_and_its_value_comes_from_where_the_answers_say() {
+    let mut stage = Stage::start().await;
+    stage.command("install", &["--yes", "--no-wait"]).await.expect(0);
+    let mark = stage.simulator.journal().len();
+    let unknown = stage.command("rotate", &["--yes", "password"]).await.expect(1);
+    assert!(unknown.stderr.contains("`password` is no secret of this installation"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("mimecast.client_secret"), "{}", unknown.stderr);
+    stage.environment.remove("MIMECAST_CLIENT_SECRET");
+    let absent = stage.command("rotate", &["--yes", "client_secret"]).await.expect(1);
+    assert!(absent.stderr.contains("`MIMECAST_CLIENT_SECRET`, which is not set"), "{}", absent.stderr);
+    assert_eq!(stage.writes(mark), [""; 0]);
+}
