@@ -3,6 +3,7 @@
 //! * [`clients`]: Microsoft's management libraries look at an installation.
 //! * [`content`]: every query of the analyst's content, analysed and run.
 //! * [`demo`]: the whole path on this machine, with the real programs.
+//! * [`dist`]: what is given out: worker, package, installer, bills of materials, checksums.
 //! * [`fuzz`]: inputs searched for that break a property.
 //! * [`mod@reference`]: the reference pages that come from the code.
 //! * [`render`]: the portal's form, from the templates.
@@ -13,6 +14,7 @@
 mod clients;
 mod content;
 mod demo;
+mod dist;
 mod fuzz;
 mod reference;
 mod render;
@@ -42,6 +44,8 @@ enum Chore {
     Content(content::Arguments),
     /// Play the whole path on this machine: install, rows, second run, teardown
     Demo(demo::Arguments),
+    /// Build what is given out: the worker's package, the installer with it, bills and checksums
+    Dist(dist::Arguments),
     /// Search for inputs on which the fuzz targets' properties do not hold
     Fuzz(fuzz::Arguments),
     /// Write the reference pages that come from the code
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Chore::Clients => clients::run(),
         Chore::Content(arguments) => content::run(&arguments),
         Chore::Demo(arguments) => demo::run(&arguments),
+        Chore::Dist(arguments) => dist::run(&arguments),
         Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Reference => reference::write(),
         Chore::Render => render::write(),

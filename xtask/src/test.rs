@@ -125,7 +125,7 @@ fn tests() -> Result<()> {
 }
 
 /// Runs a command with its output on the terminal; an error where it does not end well.
-fn succeed(command: &mut Command) -> Result<()> {
+pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let words: Vec<_> = std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|word| word.to_string_lossy().into_owned())

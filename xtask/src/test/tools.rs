@@ -54,6 +54,16 @@ pub(crate) fn clients() -> Result<()> {
     environment("clients", &clients_folder())
 }
 
+/// The Python environment that holds what `cargo xtask dist` builds with.
+pub(crate) fn dist_folder() -> PathBuf {
+    workspace::tools_folder().join("dist")
+}
+
+/// Makes that environment. The gate has no use for it.
+pub(crate) fn dist() -> Result<()> {
+    environment("dist", &dist_folder())
+}
+
 /// Makes a Python environment of what `tools/<name>/requirements.txt` pins.
 fn environment(name: &str, folder: &Path) -> Result<()> {
     let requirements = workspace::root().join("tools").join(name).join("requirements.txt");

@@ -1,0 +1,164 @@
+//! `cargo xtask dist`: what is given out. The worker for every Functions image in use, its package, the
+//! installer with the package built in, a bill of materials of each program, and checksums.
+//!
+//! The same sources give the same bytes: the profile `dist` leaves nothing to chance, and paths of
+//! this machine are taken out of the programs.
+
+mod bill;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use installer::deploy::package::Package;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::test::{succeed, tools};
+use crate::{screen, workspace};
+
+/// Where to, and what.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The folder to write to
+    #[arg(long, value_name = "DIR", default_value = "target/dist")]
+    out: PathBuf,
+    /// Make the worker and its package alone
+    #[arg(long)]
+    worker_only: bool,
+    /// Print the figures as one JSON object on the last line
+    #[arg(long)]
+    json: bool,
+}
+
+/// The target, with the oldest glibc among the images of Azure Functions 4 and Cloud Shell.
+const TARGET: &str = "x86_64-unknown-linux-gnu.2.28";
+/// The folder that cargo builds it in.
+const TARGET_FOLDER: &str = "x86_64-unknown-linux-gnu";
+/// The profile of what is given out, in `Cargo.toml`.
+const PROFILE: &str = "dist";
+/// The worker's binary.
+pub(crate) const WORKER: &str = "mimecast-sentinel-worker";
+/// The installer's binary.
+const INSTALLER: &str = "mimecast-sentinel";
+/// Variable that tells the installer's build which package to build in.
+const PACKAGE_VARIABLE: &str = "MIMECAST_SENTINEL_WORKER_ZIP";
+/// The file of checksums, as `sha256sum --check` reads it.
+const CHECKSUMS: &str = "SHA256SUMS";
+
+/// One file that was made.
+#[derive(Debug, Serialize)]
+struct Made {
+    file: String,
+    bytes: u64,
+    sha256: String,
+}
+
+/// Runs the chore.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    tools::dist()?;
+    let out = workspace::root().join(&arguments.out);
+    if out.exists() {
+        fs::remove_dir_all(&out).with_context(|| format!("emptying {}", out.display()))?;
+    }
+    fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
+
+    screen::heading("worker");
+    let worker = worker()?;
+    let package = Package::build(&fs::read(&worker).context("reading the worker")?)?;
+    let zip = out.join(format!("{WORKER}.zip"));
+    fs::write(&zip, &package.bytes).context("writing the package")?;
+    fs::write(out.join(format!("{WORKER}.cdx.json")), bill::of("worker")?)?;
+    if !arguments.worker_only {
+        screen::heading("installer");
+        let installer = build("installer", INSTALLER, Some(&zip))?;
+        fs::copy(installer, out.join(INSTALLER)).context("copying the installer")?;
+        fs::write(out.join(format!("{INSTALLER}.cdx.json")), bill::of("installer")?)?;
+    }
+
+    let made = sums(&out)?;
+    let text: String = made.iter().map(|made| format!("{}  {}\n", made.sha256, made.file)).collect();
+    fs::write(out.join(CHECKSUMS), text)?;
+    screen::heading(&out.display().to_string());
+    for Made { file, bytes, sha256 } in &made {
+        let mib = *bytes as f64 / (1024.0 * 1024.0);
+        screen::line(&format!("{file:<36} {mib:>6.2} MiB  {}", &sha256[..16]));
+    }
+    if arguments.json {
+        screen::line(&serde_json::to_string(&made)?);
+    }
+    Ok(())
+}
+
+/// Builds the worker as it is given out, and says where it is.
+pub(crate) fn worker() -> Result<PathBuf> {
+    tools::dist()?;
+    build("worker", WORKER, None)
+}
+
+/// Builds one program, and says where it is.
+fn build(package: &str, binary: &str, zip: Option<&Path>) -> Result<PathBuf> {
+    let mut command = workspace::cargo(&[
+        "zigbuild",
+        "--locked",
+        "--profile",
+        PROFILE,
+        "--target",
+        TARGET,
+        "--package",
+        package,
+        "--bin",
+        binary,
+    ]);
+    reproducible(&mut command)?;
+    if let Some(zip) = zip {
+        command.env(PACKAGE_VARIABLE, zip);
+    }
+    succeed(&mut command)?;
+    let built = workspace::root().join("target").join(TARGET_FOLDER).join(PROFILE).join(binary);
+    ensure!(built.is_file(), "{} was not made", built.display());
+    Ok(built)
+}
+
+/// Puts the tools on the command's path, and takes this machine's paths out of what it makes.
+#[expect(clippy::disallowed_methods, reason = "this chore's world is its environment")]
+fn reproducible(command: &mut Command) -> Result<()> {
+    let tools = tools::dist_folder().join("bin");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(tools).chain(std::env::split_paths(&path)))?;
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
+    let home = home.context("neither CARGO_HOME nor HOME is set")?;
+    let root = workspace::root();
+    let rust = format!(
+        "--remap-path-prefix={}=/cargo --remap-path-prefix={}=/source",
+        home.display(),
+        root.display()
+    );
+    // aws-lc is C: its assertions name files.
+    let c =
+        format!("-ffile-prefix-map={}=/cargo -ffile-prefix-map={}=/source", home.display(), root.display());
+    command
+        .env("PATH", path)
+        .env("RUSTFLAGS", rust)
+        .env("CFLAGS_x86_64_unknown_linux_gnu", c)
+        .env("SOURCE_DATE_EPOCH", "0")
+        .env("CARGO_INCREMENTAL", "0");
+    Ok(())
+}
+
+/// Every file of a folder with its size and hash, by name.
+fn sums(folder: &Path) -> Result<Vec<Made>> {
+    let mut made = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let content = fs::read(&path)?;
+        let sha256 = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        made.push(Made { file, bytes: content.len() as u64, sha256 });
+    }
+    made.sort_by(|one, other| one.file.cmp(&other.file));
+    Ok(made)
+}
