@@ -30,7 +30,7 @@ impl Planner<'_> {
         }
         let previous = site.and_then(|site| tag(site, PREVIOUS_PACKAGE_TAG)).map(str::to_owned);
         let container_url = self.container_url(PACKAGES_CONTAINER);
-        let package_before = published.then(|| PackageBefore { sha256: before, previous, container_url });
+        let package_before = published.then_some(PackageBefore { sha256: before, previous, container_url });
         if let Some(before) = &package_before {
             self.check_kept(before);
         }
