@@ -14,6 +14,7 @@ pub mod host;
 mod http;
 pub mod id;
 mod operation;
+pub mod permission;
 pub mod publish;
 pub mod query;
 pub mod retry;

@@ -1,5 +1,6 @@
 //! Inventory: what Azure has now, and which of it is ours. Reads only.
 
+pub mod foreign;
 pub mod leftovers;
 pub mod observe;
 
@@ -110,6 +111,8 @@ pub struct Inventory {
     pub providers: Vec<Provider>,
     /// Object id of the app registration's service principal that delivers, where one does.
     pub delivery_principal: Option<String>,
+    /// Secrets of vaults that are not ours, which the worker shall read.
+    pub foreign_secrets: Vec<foreign::ForeignSecret>,
     /// Whether a soft-deleted vault has our vault's name and came from our group.
     pub deleted_vault: Option<DeletedVault>,
 }

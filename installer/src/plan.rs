@@ -5,6 +5,7 @@
 
 pub mod change;
 pub mod desired;
+mod foreign;
 pub mod output;
 mod publish;
 pub mod removal;
@@ -138,6 +139,7 @@ fn made(
         if resource.key == "function_app" {
             planner.checkpoint()?;
             publish::name_package(&mut resource.body, package);
+            planner.foreign_secrets()?;
         }
         planner.resource(resource)?;
     }
@@ -258,6 +260,11 @@ impl Planner<'_> {
             .map(|step| step.key.clone())
             .collect();
         resource.depends_on.extend(registrations);
+        if resource.key == "function_app" {
+            // The app reads its references when it is made.
+            let roles = self.steps.iter().filter(|step| step.key.starts_with(foreign::ROLE_KEYS));
+            resource.depends_on.extend(roles.map(|step| step.key.clone()).collect::<Vec<_>>());
+        }
 
         match resource.conduct.clone() {
             Conduct::Role => {

@@ -2,6 +2,7 @@
 
 pub mod probe;
 pub mod trial;
+pub mod reference;
 
 use serde::Serialize;
 

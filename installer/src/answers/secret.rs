@@ -84,6 +84,36 @@ impl VaultSecret {
         }
     }
 
+    /// The secret's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Uri(uri) => {
+                uri.split("/secrets/").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or("")
+            }
+            Self::Named { name, .. } => name,
+        }
+    }
+
+    /// The root of the vault's own address, where the text has it.
+    pub fn vault_uri(&self) -> Option<url::Url> {
+        match self {
+            Self::Uri(uri) => url::Url::parse(uri).ok()?.join("/").ok(),
+            Self::Named { .. } => None,
+        }
+    }
+
+    /// The vault's name: the first part of its host's.
+    pub fn vault_name(&self) -> String {
+        match self {
+            Self::Uri(_) => {
+                let uri = self.vault_uri();
+                let host = uri.as_ref().and_then(url::Url::host_str).unwrap_or_default();
+                host.split('.').next().unwrap_or_default().to_owned()
+            }
+            Self::Named { vault, .. } => vault.clone(),
+        }
+    }
+
     /// The text for an app setting.
     pub fn reference(&self) -> String {
         match self {

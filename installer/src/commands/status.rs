@@ -16,8 +16,9 @@ use crate::inventory::Inventory;
 use crate::plan::change::Change;
 use crate::plan::desired::VERSION;
 use crate::plan::removal::Subject;
-use crate::plan::{self, Plan, tag, template};
+use crate::plan::{self, Plan, tag};
 use crate::ui::{Failure, Ui, human};
+use crate::verify::reference;
 use crate::world::World;
 
 /// How many runs are shown.
@@ -136,16 +137,13 @@ impl Status {
     }
 
     async fn references(&mut self, azure: &Azure, site_id: &ResourceId) {
-        let path = format!("{}/config/configreferences/appsettings", site_id.path());
-        match azure.list(&path, template::SITES_VERSION).await {
+        match reference::references(azure, site_id).await {
             Ok(references) => {
-                for reference in &references {
-                    let name =
-                        reference["name"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default();
-                    let state = reference["properties"]["status"].as_str().unwrap_or("unknown");
-                    if state != "Resolved" {
-                        self.problems.push(format!("the Key Vault reference of `{name}` is {state}"));
-                    }
+                for open in references.iter().filter(|reference| !reference.resolved()) {
+                    let remedy = reference::remedy(azure, site_id, open).await;
+                    let (setting, status) = (&open.setting, &open.status);
+                    self.problems
+                        .push(format!("the Key Vault reference of `{setting}` is {status}; {remedy}"));
                 }
                 self.facts.insert("references".to_owned(), json!(references.len()));
             }

@@ -7,7 +7,9 @@ use contract::settings::MIMECAST_SENTINEL_ANSWERS;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
-use super::{Assignment, Caller, DeletedVault, Inventory, Provider, Workspace, installation_of, names_of};
+use super::{
+    Assignment, Caller, DeletedVault, Inventory, Provider, Workspace, foreign, installation_of, names_of,
+};
 use crate::answers::intent::{Intent, OnDeletedVault, WorkspaceAnswer, normal_location};
 use crate::azure::{Azure, AzureError, ResourceId};
 use crate::plan::desired::{Conduct, Ids, desired};
@@ -105,6 +107,7 @@ pub async fn observe(azure: &Azure, intent: &Intent) -> Result<Inventory, Invent
     inventory.assignments = assignments;
     inventory.deleted_vault = deleted_vault;
     site(azure, &ids, &mut inventory).await?;
+    foreign::observe(azure, intent, &ids, &mut inventory).await?;
     Ok(inventory)
 }
 
@@ -168,6 +171,7 @@ fn empty(caller: Caller, workspace: Workspace, names: ResourceNames, owned: Vec<
         assignments: Vec::new(),
         providers: Vec::new(),
         delivery_principal: None,
+        foreign_secrets: Vec::new(),
         deleted_vault: None,
     }
 }

@@ -76,6 +76,15 @@ pub enum Action {
         /// Id of the role's definition.
         role: String,
     },
+    /// Tells the owner of a vault that is not ours how to let the worker read a secret. Nothing is changed
+    /// and nothing is waited for: the app's reference shows whether they have.
+    TellOwner {
+        /// The app setting that refers to the secret, where one does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        setting: Option<String>,
+        /// The command.
+        command: String,
+    },
     /// Writes a secret. Its value is not in the plan: it is looked up by the key of the answers.
     PutSecret {
         /// ARM path of the vault.

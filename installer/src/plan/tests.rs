@@ -57,6 +57,7 @@ fn nothing() -> Inventory {
         assignments: Vec::new(),
         providers: Vec::new(),
         delivery_principal: None,
+        foreign_secrets: Vec::new(),
         deleted_vault: None,
     }
 }

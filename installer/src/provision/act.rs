@@ -13,7 +13,7 @@ use crate::deploy;
 use crate::deploy::kept::{self, KeptError};
 use crate::inventory::Assignment;
 use crate::plan::template::assignment_name;
-use crate::plan::{Action, Step, role_command};
+use crate::plan::{Action, Finding, Step, role_command};
 use crate::ui::{Event, Ui};
 use crate::world::World;
 
@@ -145,6 +145,12 @@ pub(super) async fn act(
             let id = parse(&format!("{scope}/providers/{ASSIGNMENTS}/{name}"))?;
             azure.delete(&id, &api_version).await.map_err(refused)?;
             Ok(Value::Null)
+        }
+        Action::TellOwner { setting, command } => {
+            ui.say(Event::Found {
+                finding: Finding::warns("foreign-vault", format!("for the owner: {}", step.title), &command),
+            });
+            Ok(json!({ "setting": setting, "command": command }))
         }
         Action::PutSecret { vault_id, vault_uri, name, answer } => {
             let value =

@@ -8,7 +8,7 @@ use contract::streams::{AUDIT_TABLE, HEALTH_TABLE};
 use serde_json::Value;
 use url::Url;
 
-use super::{Outcome, Probe, Report};
+use super::{Outcome, Probe, Report, reference};
 use crate::azure::{Azure, AzureError, ResourceId};
 use crate::deploy::publish::site_url;
 use crate::plan::template::SITES_VERSION;
@@ -18,8 +18,6 @@ use crate::world::{Stopwatch, World};
 /// A run is asked for again when this long has passed without a good one: by then a role may have
 /// spread.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
-/// The link for what a person may have to read about references.
-const REFERENCES_REMEDY: &str = "see https://learn.microsoft.com/azure/app-service/app-service-key-vault-references#troubleshoot-key-vault-references";
 
 /// What is looked at.
 #[derive(Debug, Clone)]
@@ -119,23 +117,20 @@ fn with_remedy(mut probe: Probe, remedy: impl Into<String>) -> Probe {
 /// Whether the app's settings that refer to a vault were resolved.
 pub(super) async fn references(patience: &Patience<'_>, site_id: &ResourceId) -> Result<Probe, AzureError> {
     const TITLE: &str = "Key Vault references";
-    let path = format!("{}/config/configreferences/appsettings", site_id.path());
+    let azure = patience.azure;
+    let mut looks = 0;
     loop {
-        let list = patience.azure.list(&path, SITES_VERSION).await?;
-        let status = |each: &Value| each["properties"]["status"].as_str().unwrap_or("unknown").to_owned();
-        let open: Vec<&Value> = list.iter().filter(|each| status(each) != "Resolved").collect();
-        let Some(first) = open.first() else {
+        let list = reference::references(azure, site_id).await?;
+        let Some(open) = list.iter().find(|each| !each.resolved()) else {
             return Ok(probe("references", TITLE, Outcome::Good, format!("{} resolved", list.len())));
         };
         if patience.over() {
-            let name = first["name"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default();
-            let details = first["properties"]["details"].as_str().unwrap_or_default();
-            let result = format!("`{name}` is {} {details}", status(first));
-            return Ok(with_remedy(
-                probe("references", TITLE, Outcome::Bad, result.trim()),
-                REFERENCES_REMEDY,
-            ));
+            let result = format!("`{}` is {}: {}", open.setting, open.status, open.details);
+            let remedy = reference::remedy(azure, site_id, open).await;
+            return Ok(with_remedy(probe("references", TITLE, Outcome::Bad, result), remedy));
         }
+        looks += 1;
+        reference::fetch_again(azure, site_id, looks).await?;
         patience.pause().await;
     }
 }

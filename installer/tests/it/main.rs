@@ -8,16 +8,20 @@
 
 mod answers;
 mod azure;
+mod foreign;
 mod install;
 mod interrupted;
 mod packages;
+mod late;
 mod plan;
 mod portal;
 mod refusals;
 mod rotate;
 mod runs;
 mod stage;
+mod stopped;
 mod teardown;
 mod upgrade;
 mod walks;
+mod terminal;
 mod within;

@@ -114,7 +114,8 @@ mimecast:
         serde_json::from_value(hidden["appSettings"].clone()).expect("texts")
     }
 
-    fn binary(&self, arguments: &[&str]) -> Command {
+    /// The binary in the hermetic environment, not started yet.
+    pub(crate) fn binary(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mimecast-sentinel"));
         command
             .args(arguments)
@@ -149,6 +150,20 @@ mimecast:
         let package = package();
         let mut command = self.binary(&arguments(command, &package, more));
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts")
+    }
+
+    /// The same, not started yet, for whoever has more to say about its streams.
+    pub(crate) fn prepared(&self, command: &str, more: &[&str]) -> Command {
+        let package = package();
+        self.binary(&arguments(command, &package, more))
+    }
+
+    /// Replaces a text of the answers file.
+    pub(crate) fn reword_answers(&self, from: &str, to: &str) {
+        let path = self.directory.path().join("answers.yaml");
+        let text = std::fs::read_to_string(&path).expect("reads");
+        assert!(text.contains(from), "{from} is in the answers");
+        std::fs::write(&path, text.replace(from, to)).expect("writes");
     }
 
     /// Everything in the installation's group that carries its tag.

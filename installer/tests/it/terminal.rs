@@ -1,0 +1,81 @@
+//! A pseudo-terminal for the program under test: what it draws is read, and what a person types is written.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::fs::OFlags;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+use tokio::process::Command;
+
+/// No text that is waited for comes later than this.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// The person's end of a terminal.
+pub(crate) struct Terminal {
+    keyboard: File,
+    drawn: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Terminal {
+    /// Gives a command a terminal of this many columns for its three standard streams.
+    pub(crate) fn of(command: &mut Command, columns: u16) -> Self {
+        let master: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let flags = i32::try_from(OFlags::NOCTTY.bits()).unwrap();
+        let slave = File::options()
+            .read(true)
+            .write(true)
+            .custom_flags(flags)
+            .open(OsStr::from_bytes(name.as_bytes()))
+            .unwrap();
+        tcsetwinsize(&slave, Winsize { ws_row: 40, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        command
+            .stdin(Stdio::from(slave.try_clone().unwrap()))
+            .stdout(Stdio::from(slave.try_clone().unwrap()))
+            .stderr(Stdio::from(slave))
+            .env("TERM", "xterm-256color");
+        let keyboard = File::from(master);
+        let mut screen = keyboard.try_clone().unwrap();
+        let drawn = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&drawn);
+        std::thread::spawn(move || {
+            let mut part = [0; 4096];
+            // Ends with an error when the program and all its copies of the terminal are gone.
+            while let Ok(count @ 1..) = screen.read(&mut part) {
+                sink.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&part[..count]);
+            }
+        });
+        Self { keyboard, drawn }
+    }
+
+    /// Everything that was drawn so far.
+    pub(crate) fn drawn(&self) -> String {
+        String::from_utf8_lossy(&self.drawn.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    /// Waits until this was drawn.
+    pub(crate) async fn wait_for(&self, text: &str) {
+        let seen = async {
+            while !self.drawn().contains(text) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::time::timeout(LIMIT, seen).await;
+        assert!(waited.is_ok(), "{text:?} was not drawn: {}", self.drawn());
+    }
+
+    /// Types this.
+    pub(crate) fn type_in(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+}
