@@ -91,7 +91,10 @@ pub(super) async fn observe(
         let setting = keys::resolve(answer).and_then(Key::setting);
         inventory.foreign_secrets.push(ForeignSecret {
             setting,
-            vault_name: secret.vault_name(),
+            // As Azure spells it, where it is seen: a host may have another name before its vault's.
+            vault_name: found
+                .and_then(|vault| vault["name"].as_str())
+                .map_or_else(|| secret.vault_name(), str::to_owned),
             name: secret.name().to_owned(),
             vault,
             resolved: setting.is_some_and(|setting| resolved.contains(setting)),

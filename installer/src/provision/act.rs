@@ -26,7 +26,7 @@ const ROLE_SPREADS: Usual = Usual {
     secs: 120,
 };
 /// Why a resource may take a while.
-const AZURE_MAKES_IT: Usual = Usual { reason: "Azure usually makes it within a minute", secs: 60 };
+const AZURE_MAKES_IT: Usual = Usual { reason: "Azure usually does it within a minute", secs: 60 };
 /// Why a first deployment takes a while.
 const FIRST_DEPLOYMENT: Usual = Usual {
     reason: "a first deployment usually takes one to five minutes: the host's name and role must be known first",

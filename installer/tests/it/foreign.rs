@@ -4,6 +4,7 @@ use contract::resources::KEY_VAULT_SECRETS_USER;
 use installer::azure::{ResourceId, Timings};
 use serde_json::{Value, json};
 use simulator::state::role::{OWNER, READER};
+use simulator::state::subscription::Registration;
 
 use crate::stage::Stage;
 use crate::within::Within;
@@ -18,6 +19,8 @@ async fn vault(
     name: &str,
     by_roles: bool,
 ) -> (String, String) {
+    let namespace = "Microsoft.KeyVault";
+    stage.simulator.state().set_registration(subscription, namespace, Registration::Registered);
     let group =
         ResourceId::parse(&format!("/subscriptions/{subscription}/resourceGroups/rg-vaults")).unwrap();
     within.azure.put(&group, "2024-03-01", &json!({"location": "westeurope"})).await.unwrap();

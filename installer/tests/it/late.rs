@@ -66,13 +66,14 @@ async fn a_new_site_that_answers_404_and_a_container_that_refuses_it_end_well() 
                    is not authorized to perform this operation using this permission. Status: 403 ErrorCode: \
                    AuthorizationPermissionMismatch";
     let publish = || Matcher::new("scm", "POST", "/api/publish");
-    for (status, body) in [(404, "404 Web Site not found."), (403, ""), (400, refused), (400, refused)] {
-        faults.add(Fault::answer(publish(), status, body));
+    let habits = [(404, "404 Web Site not found."), (403, ""), (400, refused), (400, refused)];
+    for (before, (status, body)) in habits.into_iter().enumerate() {
+        faults.add(Fault::answer(publish(), status, body).skip(before));
     }
     faults.add(Fault::answer(Matcher::new("scm", "GET", "/api/deployments/"), 404, "").times(3));
     // The app's own host, and what builds on resources that one of Azure's servers does not know yet.
-    for status in [404, 503] {
-        faults.add(Fault::answer(Matcher::new("site", "GET", "/admin/host/status"), status, "").times(2));
+    for (before, status) in [404, 404, 503, 503].into_iter().enumerate() {
+        faults.add(Fault::answer(Matcher::new("site", "GET", "/admin/host/status"), status, "").skip(before));
     }
     let absent = r#"{"error":{"code":"ParentResourceNotFound","message":"Can not perform requested operation on nested resource."}}"#;
     for target in ["/blobservices/default/containers/packages?", "/basicpublishingcredentialspolicies/ftp?"] {
