@@ -145,6 +145,7 @@ fn first() -> Result<Scene, PortalError> {
         settings: None,
         assignments: Vec::new(),
         providers: Vec::new(),
+        foreign_secrets: Vec::new(),
         delivery_principal: None,
         deleted_vault: None,
     };

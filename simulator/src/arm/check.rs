@@ -145,9 +145,15 @@ pub(crate) fn parent(data: &Data, kind: &Kind, address: &Address) -> Result<(), 
         (_, 1) if address.scope.contains("/providers/") => address.scope.clone(),
         _ => return Ok(()),
     };
-    match data.resources.get(&key(&parent)) {
-        Some(_) => Ok(()),
-        None => Err(parent_missing(kind, &parent)),
+    // A secret is a scope for roles, also one that was written through the vault alone
+    // (<https://learn.microsoft.com/azure/key-vault/general/rbac-guide>).
+    let secret = parent.rsplit_once("/secrets/").is_some_and(|(vault, name)| {
+        data.resources.contains_key(&key(vault)) && data.secret(vault, name).is_some()
+    });
+    if secret || data.resources.contains_key(&key(&parent)) {
+        Ok(())
+    } else {
+        Err(parent_missing(kind, &parent))
     }
 }
 
