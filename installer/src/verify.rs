@@ -1,8 +1,8 @@
 //! Verify: proof that what was deployed works. Probes with results and remedies.
 
 pub mod probe;
-pub mod trial;
 pub mod reference;
+pub mod trial;
 
 use serde::Serialize;
 
