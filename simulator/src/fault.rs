@@ -107,6 +107,11 @@ impl Faults {
         self.set.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// How many faults are left to meet calls: none where every one that was set has met its own.
+    pub fn left(&self) -> usize {
+        self.set.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// The actions for one call, in the order in which the faults were set; uses them up.
     pub(crate) fn meet(&self, service: &str, method: &str, target: &str) -> Vec<Action> {
         let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
