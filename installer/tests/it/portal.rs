@@ -344,7 +344,11 @@ async fn the_installer_goes_on_where_the_template_ended() {
         .iter()
         .filter_map(|step| step["key"].as_str())
         .collect();
-    assert_eq!(keys, ["grant/packages", "package", "publish", "take-back/packages"], "{plan:#}");
+    // With it comes the setting by which the worker reports which one it is.
+    assert_eq!(keys, ["settings", "grant/packages", "package", "publish", "take-back/packages"], "{plan:#}");
+    let settings = plan["plan"]["steps"][0].to_string();
+    assert_eq!(settings.matches(r#""path":"settings."#).count(), 1, "{settings}");
+    assert!(settings.contains(r#""path":"settings.MIMECAST_SENTINEL_PACKAGE""#), "{settings}");
 
     // The worker makes its checkpoint, collects, and rows arrive.
     stage.command("install", &["--yes", "--wait", "60s"]).await.expect(0);
