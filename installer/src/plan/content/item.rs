@@ -39,8 +39,9 @@ pub fn content(
     let queries = wanted.workbook || wanted.hunting || wanted.rules != Rules::Off || wanted.connector_page;
     let mut schema = vec![format!("table/{AUDIT_TABLE}"), format!("table/{HEALTH_TABLE}")];
     for function in &templates.library().functions {
-        let for_asim = function.register_in.is_some();
-        if for_asim && wanted.asim || !for_asim && (queries || wanted.asim) {
+        // The views serve every query; the ASIM parsers serve the unifying ones alone.
+        let view = function.register_in.is_none();
+        if wanted.asim || view && queries {
             items.function(function, &schema)?;
             schema.push(format!("content/function/{}", function.name));
         }
