@@ -149,7 +149,12 @@ impl Azure {
         let answer = match self.storage_get(&what, id, api_version).await {
             Some(answer) => answer,
             None => {
-                let url = self.resource_url(id, api_version)?;
+                let mut url = self.resource_url(id, api_version)?;
+                if id.is("Microsoft.Insights/workbooks") {
+                    // Without it the answer leaves the workbook's content out
+                    // (https://learn.microsoft.com/rest/api/application-insights/workbooks/get).
+                    url.query_pairs_mut().append_pair("canFetchContent", "true");
+                }
                 self.send(&self.manage(what.clone(), Method::GET, url)).await
             }
         };

@@ -1,5 +1,6 @@
 //! Inventory: what Azure has now, and which of it is ours. Reads only.
 
+mod content;
 pub mod foreign;
 pub mod leftovers;
 pub mod observe;
@@ -115,6 +116,10 @@ pub struct Inventory {
     pub foreign_secrets: Vec<foreign::ForeignSecret>,
     /// Whether a soft-deleted vault has our vault's name and came from our group.
     pub deleted_vault: Option<DeletedVault>,
+    /// Whether Microsoft Sentinel is on for the workspace; `None` where that could not be read.
+    pub sentinel: Option<bool>,
+    /// What of the workspace's content is ours or of our names, and its custom ASIM parsers.
+    pub content: Vec<Value>,
 }
 
 /// A soft-deleted vault under the name that we would take.

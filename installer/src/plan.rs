@@ -4,6 +4,7 @@
 //! running it is `install`, running the undos is `teardown`. It holds no secret.
 
 pub mod change;
+pub mod content;
 pub mod desired;
 mod foreign;
 pub mod output;
@@ -130,10 +131,11 @@ fn made(
     package: Option<&PackageFacts>,
     trial_limit_secs: Option<u64>,
 ) -> Result<Plan, TemplateError> {
-    let templates = Templates::new()?;
-    let resources = desired::desired(&templates, intent, inventory)?;
+    let templates = Templates::read()?;
+    let resources = desired::desired(templates, intent, inventory)?;
     let ids = Ids::of(&intent.subscription_id, &intent.resource_group, &inventory.names);
-    let mut planner = Planner::new(intent, inventory, &templates, &ids, &resources);
+    let mut planner = Planner::new(intent, inventory, templates, &ids, &resources);
+    planner.sentinel();
     planner.providers()?;
     for mut resource in resources {
         if resource.key == "function_app" {
@@ -143,6 +145,8 @@ fn made(
         }
         planner.resource(resource)?;
     }
+    planner.asim()?;
+    planner.unwanted_content()?;
     planner.package(package)?;
     match trial_limit_secs {
         Some(limit_secs) => planner.trial(package, limit_secs),
@@ -157,10 +161,10 @@ fn made(
 /// # Errors
 /// As [`plan`].
 pub fn rollback(intent: &Intent, inventory: &Inventory, limit_secs: u64) -> Result<Plan, TemplateError> {
-    let templates = Templates::new()?;
-    let resources = desired::desired(&templates, intent, inventory)?;
+    let templates = Templates::read()?;
+    let resources = desired::desired(templates, intent, inventory)?;
     let ids = Ids::of(&intent.subscription_id, &intent.resource_group, &inventory.names);
-    let mut planner = Planner::new(intent, inventory, &templates, &ids, &resources);
+    let mut planner = Planner::new(intent, inventory, templates, &ids, &resources);
     planner.go_back(limit_secs)?;
     planner.take_back()?;
     Ok(planner.finish())
@@ -288,12 +292,16 @@ impl Planner<'_> {
                 self.own(resource);
                 Ok(())
             }
+            Conduct::Content => {
+                self.content(resource);
+                Ok(())
+            }
         }
     }
 
     fn put(&mut self, resource: Desired, change: Change) {
         let undo = match (&change, &resource.conduct) {
-            (Change::Create, Conduct::Own | Conduct::Site) => {
+            (Change::Create, Conduct::Own | Conduct::Site | Conduct::Content) => {
                 Some(Action::Delete { id: resource.id.clone(), api_version: resource.api_version.to_owned() })
             }
             (Change::Create, Conduct::Group) => Some(Action::DeleteEmptyGroup {

@@ -5,6 +5,7 @@
 
 pub mod act;
 mod rotate;
+mod rule;
 mod trial;
 pub mod wait;
 

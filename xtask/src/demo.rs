@@ -98,6 +98,7 @@ async fn play() -> Result<Figures> {
 
     chapter(4, "What is in Azure now");
     counted::show_settings(&simulator, &site);
+    counted::show_content(&simulator);
     let audit = counted::rows(&simulator);
     counted::show_rows(&audit);
 

@@ -1,5 +1,7 @@
 //! The reference pages that come from the code, so that they cannot differ from it.
 
+mod content;
+
 use anyhow::Context as _;
 use contract::streams::transform::{audit_transform_kql, health_transform_kql};
 use contract::streams::{
@@ -9,13 +11,13 @@ use contract::streams::{
 use crate::workspace;
 
 /// The pages: path from the workspace's root, and content.
-fn pages() -> [(&'static str, String); 1] {
-    [("docs/reference/columns.md", columns_page())]
+fn pages() -> anyhow::Result<[(&'static str, String); 2]> {
+    Ok([("docs/reference/columns.md", columns_page()), ("docs/content.md", content::page()?)])
 }
 
 /// Writes the pages where they belong.
 pub(crate) fn write() -> anyhow::Result<()> {
-    for (path, page) in pages() {
+    for (path, page) in pages()? {
         std::fs::write(workspace::root().join(path), page)
             .with_context(|| format!("could not write {path}"))?;
     }
@@ -88,7 +90,7 @@ mod tests {
     // BR-063
     #[test]
     fn the_pages_are_as_the_code_makes_them() {
-        for (path, page) in pages() {
+        for (path, page) in pages().expect("valid content") {
             let written = std::fs::read_to_string(workspace::root().join(path)).unwrap_or_default();
             assert_eq!(written, page, "{path} is out of date: run `cargo xtask reference`");
         }

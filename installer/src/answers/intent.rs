@@ -157,6 +157,15 @@ pub struct Content {
     pub asim: bool,
 }
 
+/// What becomes of content that a person has changed by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TunedContent {
+    /// It stays as it is.
+    Keep,
+    /// It is written anew, as if nobody had changed it.
+    Reset,
+}
+
 /// The complete and valid answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
@@ -206,6 +215,8 @@ pub struct Intent {
     pub purge_protection: bool,
     /// Sentinel content.
     pub content: Content,
+    /// Content that was changed by hand. No answer, but a word of the command: it is not recorded.
+    pub tuned_content: TunedContent,
     /// The answers as compact JSON, to be recorded in the app's settings. No secret is in it.
     pub recorded: String,
 }
@@ -331,6 +342,7 @@ impl Intent {
                 hunting: reader.flag("content.hunting"),
                 asim: reader.flag("content.asim"),
             },
+            tuned_content: TunedContent::Keep,
             cloud,
             recorded: String::new(),
         };

@@ -12,6 +12,12 @@ pub const EMPTY_VIEW: &str = "ASimEmptyView";
 /// What [`EMPTY_VIEW`] is where the workspace has none: a table without rows.
 pub const EMPTY_VIEW_QUERY: &str = "datatable(TimeGenerated: datetime)[]";
 
+/// Whether a function of this name is a custom unifying parser, or the empty view that they begin with.
+pub fn custom_parser(alias: &str) -> bool {
+    let unifying = ["Im_", "ASim_"].iter().any(|start| alias.starts_with(start)) && alias.ends_with("Custom");
+    unifying || alias.eq_ignore_ascii_case(EMPTY_VIEW)
+}
+
 /// A custom unifying parser as the workspace has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unifier {
@@ -59,7 +65,7 @@ fn names(parameters: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The call that stands for our parser, every argument by name.
-fn call(parser: &Function) -> String {
+pub fn call(parser: &Function) -> String {
     let arguments: Vec<String> = passed(parser)
         .map(|name| format!("{name}={name}"))
         .chain(
@@ -88,7 +94,8 @@ pub fn register(
         let query = format!("union isfuzzy=true\n    {EMPTY_VIEW},\n    {}\n", call(parser));
         return Ok(Some(Unifier { query, parameters: parameters.join(", ") }));
     };
-    if line_of(&existing.query, parser).is_some() {
+    // A person who has put our line behind a comment does not want it.
+    if existing.query.contains(parser.name) {
         return Ok(None);
     }
     let declared: Vec<&str> = names(&existing.parameters).collect();
@@ -100,12 +107,16 @@ pub fn register(
             missing: missing.join(", "),
         });
     }
-    let query = existing.query.trim_end();
-    let ends_in_parser = query.ends_with(')') || query.ends_with(EMPTY_VIEW);
-    if !query.trim_start().starts_with("union") || !ends_in_parser {
+    let listed = existing.query.trim_end();
+    let ends_in_parser = listed.ends_with(')') || listed.ends_with(EMPTY_VIEW);
+    let last_line_is_comment = listed.lines().last().is_some_and(|line| line.contains("//"));
+    let first = listed.lines().map(str::trim_start).find(|line| !line.is_empty() && !line.starts_with("//"));
+    if !first.is_some_and(|line| line.starts_with("union")) || !ends_in_parser || last_line_is_comment {
         return Err(RegisterError::Shape { unifier: unifier.to_owned(), parser: parser.name.to_owned() });
     }
-    let query = format!("{query},\n    {}\n", call(parser));
+    // The blanks at the end stay at the end, so that taking the line out gives the same text again.
+    let end = &existing.query[listed.len()..];
+    let query = format!("{listed},\n    {}{end}", call(parser));
     Ok(Some(Unifier { query, parameters: existing.parameters.clone() }))
 }
 
@@ -135,7 +146,8 @@ fn line_of(query: &str, parser: &Function) -> Option<(usize, usize)> {
         let start = from + found;
         let after = start + parser.name.len();
         let whole = !query[..start].ends_with(|each: char| each.is_ascii_alphanumeric() || each == '_');
-        if whole && query[after..].starts_with('(') {
+        let line = query[..start].rsplit('\n').next().unwrap_or_default();
+        if whole && query[after..].starts_with('(') && !line.contains("//") {
             let mut depth = 0_usize;
             for (offset, each) in query[after..].char_indices() {
                 match each {
@@ -193,8 +205,21 @@ mod tests {
         assert_eq!(with.query.matches("vimAuthenticationMimecastAudit").count(), 1);
         assert_eq!(register(UNIFIER, Some(&with), &parser()), Ok(None), "twice is once");
         let without = unregister(&with, &parser()).expect("it was there");
-        assert_eq!(without.query.trim_end(), before.query.trim_end());
+        assert_eq!(without, before, "byte for byte");
         assert_eq!(unregister(&without, &parser()), None);
+    }
+
+    #[test]
+    fn comments_of_others_are_no_hindrance_and_a_line_behind_one_stays_off() {
+        let mut before = neighbour();
+        before.query = format!("// Parsers of the SOC\n{}\n\n", before.query);
+        let with = register(UNIFIER, Some(&before), &parser()).expect("fits").expect("added");
+        assert_eq!(unregister(&with, &parser()), Some(before));
+        let off =
+            with.query.replace("    vimAuthenticationMimecastAudit", "    // vimAuthenticationMimecastAudit");
+        let off = Unifier { query: off, ..with };
+        assert_eq!(register(UNIFIER, Some(&off), &parser()), Ok(None));
+        assert_eq!(unregister(&off, &parser()), None);
     }
 
     #[test]

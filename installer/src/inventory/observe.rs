@@ -8,7 +8,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
 use super::{
-    Assignment, Caller, DeletedVault, Inventory, Provider, Workspace, foreign, installation_of, names_of,
+    Assignment, Caller, DeletedVault, Inventory, Provider, Workspace, content, foreign, installation_of,
+    names_of,
 };
 use crate::answers::intent::{Intent, OnDeletedVault, WorkspaceAnswer, normal_location};
 use crate::azure::{Azure, AzureError, ResourceId};
@@ -75,19 +76,24 @@ pub async fn observe(azure: &Azure, intent: &Intent) -> Result<Inventory, Invent
     if intent.on_deleted_vault == OnDeletedVault::NewName {
         free_vault_name(azure, intent, &mut inventory).await?;
     }
-    let templates = Templates::new()?;
-    let wanted = desired(&templates, intent, &inventory)?;
+    let templates = Templates::read()?;
+    let wanted = desired(templates, intent, &inventory)?;
     let reads: Vec<(String, &'static str)> = wanted
         .iter()
-        .filter(|resource| resource.conduct != Conduct::Role)
+        // Roles are listed by scope, and content in the workspace is listed as a whole.
+        .filter(|resource| resource.conduct != Conduct::Role && !content::listed(resource))
         .map(|resource| (resource.id.clone(), resource.api_version))
         .collect();
     let ids = Ids::of(&intent.subscription_id, &intent.resource_group, &inventory.names);
-    let (resources, providers) =
-        futures::future::try_join(read_all(azure, reads), providers(azure, intent, &inventory.workspace))
-            .await?;
+    let (resources, providers, content) = futures::future::try_join3(
+        read_all(azure, reads),
+        providers(azure, intent, &inventory.workspace),
+        content::observe(azure, &inventory.workspace.id),
+    )
+    .await?;
     inventory.resources = resources;
     inventory.providers = providers;
+    (inventory.sentinel, inventory.content) = (content.sentinel, content.items);
 
     let scopes: Vec<String> = wanted
         .iter()
@@ -151,6 +157,9 @@ pub async fn observe_installation(azure: &Azure, subject: &Subject) -> Result<In
     if inventory.workspace.id.is_empty() {
         inventory.workspace.id = recorded_workspace(inventory.settings.as_ref()).unwrap_or_default();
     }
+    if !inventory.workspace.id.is_empty() {
+        inventory.content = content::observe(azure, &inventory.workspace.id).await?.items;
+    }
     Ok(inventory)
 }
 
@@ -173,6 +182,8 @@ fn empty(caller: Caller, workspace: Workspace, names: ResourceNames, owned: Vec<
         delivery_principal: None,
         foreign_secrets: Vec::new(),
         deleted_vault: None,
+        sentinel: None,
+        content: Vec::new(),
     }
 }
 

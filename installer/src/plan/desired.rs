@@ -36,6 +36,8 @@ pub enum Conduct {
     Secret(String),
     /// The Function App: its settings are merged, not replaced.
     Site,
+    /// An item of the analyst's content: what a person has tuned stays.
+    Content,
 }
 
 /// One resource that should be there.
@@ -216,6 +218,8 @@ pub fn desired(
             Conduct::Own,
         )?;
     }
+    let content = super::content::content(templates, intent, inventory, &lines.context, &ids.group)?;
+    lines.resources.extend(content);
     Ok(lines.resources)
 }
 
@@ -358,9 +362,21 @@ fn title(resource_type: &str, name: &str, scope: Option<&str>, body: &Value) -> 
         "Microsoft.Web/sites/basicPublishingCredentialsPolicies" => {
             return format!("publishing by password over {last}, off");
         }
+        "Microsoft.SecurityInsights/dataConnectorDefinitions" => "connector page",
+        "Microsoft.SecurityInsights/alertRules" => return shown_as("analytics rule", body),
+        "Microsoft.Insights/workbooks" => return shown_as("workbook", body),
+        "Microsoft.OperationalInsights/workspaces/savedSearches" => {
+            let function = body["properties"]["functionAlias"].is_string();
+            return shown_as(if function { "function" } else { "hunting query" }, body);
+        }
         other => other.rsplit('/').next().unwrap_or(other),
     };
     format!("{noun} `{last}`")
+}
+
+/// A thing that people know by its title.
+fn shown_as(noun: &str, body: &Value) -> String {
+    format!("{noun} `{}`", body["properties"]["displayName"].as_str().unwrap_or_default())
 }
 
 /// The name of one of the roles that we give.

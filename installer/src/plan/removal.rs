@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::change::Change;
+use super::content;
 use super::desired::{self, Ids};
 use super::step::{Action, Finding, Step};
-use super::template::{TemplateError, api_version};
+use super::template::{TemplateError, Templates, api_version};
 use super::{Plan, installation_of};
 use crate::inventory::Inventory;
 use crate::inventory::leftovers::Leftovers;
@@ -72,6 +73,8 @@ pub fn removal(
                 .any(|data| kind.eq_ignore_ascii_case(data))
     };
 
+    let library = Templates::read()?.library();
+    steps.extend(content::removal::steps(&subject.installation, inventory, library, &BTreeSet::new())?);
     // Roles go before their principal: one whose principal is gone shows as unknown for ever.
     let assignments = api_version("Microsoft.Authorization/roleAssignments")?;
     let principal = inventory

@@ -28,10 +28,10 @@ pub fn rotation(
     answers: &[String],
     limit_secs: u64,
 ) -> Result<Plan, TemplateError> {
-    let templates = Templates::new()?;
-    let resources = desired::desired(&templates, intent, inventory)?;
+    let templates = Templates::read()?;
+    let resources = desired::desired(templates, intent, inventory)?;
     let ids = Ids::of(&intent.subscription_id, &intent.resource_group, &inventory.names);
-    let mut planner = Planner::new(intent, inventory, &templates, &ids, &resources);
+    let mut planner = Planner::new(intent, inventory, templates, &ids, &resources);
     planner.rotate(answers, limit_secs)?;
     planner.take_back()?;
     Ok(planner.finish())

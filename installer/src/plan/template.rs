@@ -1,9 +1,13 @@
 //! Renders `templates/resources/*.json.hbs`, the one source of every resource body.
 
+use std::sync::OnceLock;
+
 use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext, RenderErrorReason};
 use serde_json::Value;
 
 use super::output;
+use crate::content::Library;
+use crate::content::workbook::Workbook;
 
 macro_rules! templates {
     ($($name:literal),+ $(,)?) => {
@@ -29,6 +33,16 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "function_app",
     "publishing_policy",
 ];
+
+macro_rules! content_templates {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../templates/content/", $name, ".json.hbs")))),+]
+    };
+}
+
+/// The templates of the analyst's content, by name.
+const CONTENT_TEMPLATES: &[(&str, &str)] =
+    content_templates!["rule", "saved_search", "connector", "workbook"];
 
 /// Why a template does not give a body. These are our own faults, never the person's.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +74,9 @@ pub enum TemplateError {
         #[source]
         source: serde_json::Error,
     },
+    /// An item of the analyst's content is not right.
+    #[error(transparent)]
+    Content(#[from] crate::content::ContentError),
     /// The body lacks what every resource has.
     #[error("template `{name}` gives no `{member}`")]
     Member {
@@ -76,27 +93,50 @@ pub enum TemplateError {
     },
 }
 
-/// The templates, ready to render.
+/// The templates, ready to render, and the analyst's content that some of them are filled with.
 pub struct Templates {
     registry: Handlebars<'static>,
+    library: Library,
+    workbook: Workbook,
 }
 
 impl Templates {
-    /// Reads all resource templates.
+    /// The embedded templates and content. They never change, so they are read once.
     ///
     /// # Errors
-    /// [`TemplateError::Parse`] for a template that is not valid.
-    pub fn new() -> Result<Self, TemplateError> {
+    /// [`TemplateError`] for a template or an item that is not valid.
+    pub fn read() -> Result<&'static Self, TemplateError> {
+        static READ: OnceLock<Templates> = OnceLock::new();
+        match READ.get() {
+            Some(templates) => Ok(templates),
+            None => {
+                let templates = Self::new()?;
+                Ok(READ.get_or_init(|| templates))
+            }
+        }
+    }
+
+    fn new() -> Result<Self, TemplateError> {
         let mut registry = json_registry();
         registry.register_helper("output", Box::new(output_helper));
         registry.register_helper("assignment_name", Box::new(assignment_name_helper));
-        for (name, text) in TEMPLATES {
+        for (name, text) in TEMPLATES.iter().chain(CONTENT_TEMPLATES) {
             registry.register_template_string(name, text).map_err(|source| TemplateError::Parse {
                 name: (*name).to_owned(),
                 source: Box::new(source),
             })?;
         }
-        Ok(Self { registry })
+        Ok(Self { registry, library: Library::load()?, workbook: Workbook::load()? })
+    }
+
+    /// Functions, rules and hunts.
+    pub fn library(&self) -> &Library {
+        &self.library
+    }
+
+    /// The workbook.
+    pub fn workbook(&self) -> &Workbook {
+        &self.workbook
     }
 
     /// Renders one template to JSON.
@@ -256,7 +296,7 @@ mod tests {
 
     #[test]
     fn every_template_parses() {
-        Templates::new().expect("valid templates");
+        Templates::read().expect("valid templates");
     }
 
     #[test]

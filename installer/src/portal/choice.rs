@@ -148,6 +148,8 @@ fn first() -> Result<Scene, PortalError> {
         foreign_secrets: Vec::new(),
         delivery_principal: None,
         deleted_vault: None,
+        sentinel: None,
+        content: Vec::new(),
     };
     Ok(Scene { intent, inventory })
 }

@@ -120,12 +120,15 @@ pub(super) fn template() -> Result<Printed, PortalError> {
 
 /// The resources of every choice as one list, in an order in which they can be made.
 fn resources() -> Result<Vec<Resource>, PortalError> {
-    let templates = Templates::new()?;
+    let templates = Templates::read()?;
     let choices = choice::choices()?;
     let mut order: Vec<Desired> = Vec::new();
     let mut documents: Vec<Value> = Vec::new();
     for choice in &choices {
-        let rendered = desired(&templates, &choice.scene.intent, &choice.scene.inventory)?;
+        let mut rendered = desired(templates, &choice.scene.intent, &choice.scene.inventory)?;
+        // Merging lines into parsers that are there, and telling what a person tuned, takes the
+        // installer: it adds the content to what the template made.
+        rendered.retain(|resource| resource.conduct != Conduct::Content);
         documents.push(document(&choice.scene, &rendered));
         let mut at = 0;
         for resource in rendered {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::wait::{Usual, wait_for, wait_until};
-use super::{Material, ProvisionError, Surroundings, rotate, trial};
+use super::{Material, ProvisionError, Surroundings, rotate, rule, trial};
 use crate::azure::blob::Access;
 use crate::azure::vault::Vault;
 use crate::azure::{Azure, AzureError, ResourceId};
@@ -41,6 +41,9 @@ const REGISTERING: Usual = Usual { reason: "registering usually takes a minute o
 const DELETING: Usual = Usual { reason: "Azure usually takes it away within a minute", secs: 60 };
 /// Why a migration takes a while.
 const MIGRATING: Usual = Usual { reason: "migrating a table usually takes some minutes", secs: 180 };
+/// Why a rule may take a while.
+const SCHEMA_SPREADS: Usual =
+    Usual { reason: "a new table or function is usually known to queries within ten minutes", secs: 600 };
 /// Why purging takes a while.
 const PURGING: Usual = Usual { reason: "purging usually takes a minute", secs: 60 };
 
@@ -119,6 +122,10 @@ pub(super) async fn act(
     let not_kept = |source: KeptError| ProvisionError::Kept { title: step.title.clone(), source };
     let notice = Notice { azure, ui, step };
     match action {
+        Action::PutResource { id, api_version, body } if rule::of_rule(&id) => {
+            let put = rule::put(azure, &id, &api_version, &body);
+            notice.when_slow(SCHEMA_SPREADS, put).await.map_err(refused)
+        }
         Action::PutResource { id, api_version, body } => {
             let id = parse(&id)?;
             let made = notice.when_slow(AZURE_MAKES_IT, put(azure, &id, &api_version, &body, surroundings));

@@ -8,6 +8,7 @@
 
 mod answers;
 mod azure;
+mod content;
 mod foreign;
 mod install;
 mod interrupted;

@@ -9,15 +9,31 @@ use serde_json::{Value, json};
 
 use crate::stage::{Stage, connect, kinds};
 
+/// Whether this is content of the workspace, which its installations share.
+pub(crate) fn shared(id: &str) -> bool {
+    let id = id.to_ascii_lowercase();
+    ["/savedsearches/", "/alertrules/", "/dataconnectordefinitions/"].iter().any(|kind| id.contains(kind))
+}
+
 impl Stage {
-    /// Everything that is there, with everything that is known of it.
+    /// Everything that is there, with everything that is known of it. Installations in one workspace
+    /// share the analyst's content, where each leaves its mark and takes it away again: what Azure
+    /// renews with every write tells that, and is no change of the content.
     pub(crate) fn everything(&self) -> BTreeMap<String, Value> {
         let state = self.simulator.state();
         state
             .resource_ids()
             .into_iter()
             .map(|id| {
-                let known = json!([state.resource(&id), state.hidden(&id)]);
+                let mut known = json!([state.resource(&id), state.hidden(&id)]);
+                if shared(&id) {
+                    for name in ["etag", "systemData"] {
+                        known[0].as_object_mut().expect("an object").remove(name);
+                    }
+                    for name in ["lastModifiedUtc", "lastModifiedTimeUtc", "createdTimeUtc"] {
+                        known[0]["properties"].as_object_mut().expect("an object").remove(name);
+                    }
+                }
                 (id, known)
             })
             .collect()

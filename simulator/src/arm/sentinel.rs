@@ -125,6 +125,14 @@ fn on_sentinel(write: &mut Write<'_>) -> Result<(), ArmError> {
 
 fn card(write: &mut Write<'_>) -> Result<(), ArmError> {
     on_sentinel(write)?;
+    // "Only the update operation requires the etag value":
+    // https://learn.microsoft.com/azure/sentinel/data-connector-ui-definitions-reference.
+    if let Some(existing) = &write.existing
+        && write.text("/etag") != existing.text("/etag")
+    {
+        let message = "The definition was changed, or the etag of what is there was not given.";
+        return Err(ArmError::conflict("Conflict", message));
+    }
     if write.text("/kind") != "Customizable" {
         return Err(bad(format!("The kind '{}' is not supported.", write.text("/kind"))));
     }

@@ -138,6 +138,15 @@ fn call(call: &mut Call<'_>) -> Result<Reply, ArmError> {
 /// A saved search, which with `functionAlias` is a function
 /// (<https://learn.microsoft.com/rest/api/loganalytics/saved-searches/create-or-update>).
 fn search(write: &mut Write<'_>) -> Result<(), ArmError> {
+    // "To override an existing saved search, use "*" or specify the current Etag": the same page. What
+    // the refusal reads like: https://github.com/MicrosoftDocs/azure-docs/issues/49275.
+    if let Some(existing) = &write.existing {
+        let given = write.text("/etag");
+        if given != "*" && given != existing.text("/etag") {
+            let message = "Newer data exists in the Customer Configuration Store.";
+            return Err(ArmError::conflict("Conflict", message));
+        }
+    }
     for name in ["category", "displayName", "query"] {
         if write.text(&format!("/properties/{name}")).trim().is_empty() {
             let message = format!("Saved search property '{name}' is required.");

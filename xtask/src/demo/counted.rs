@@ -85,6 +85,21 @@ fn without_host(reference: &str) -> String {
     }
 }
 
+/// Tells what the analyst got, in one line.
+pub(super) fn show_content(simulator: &Simulator) {
+    let state = simulator.state();
+    let count = |kind: &str| state.resources_of(kind).len();
+    let searches = state.resources_of("Microsoft.OperationalInsights/workspaces/savedSearches");
+    let hunts = searches.iter().filter(|each| each["properties"]["category"] == "Hunting Queries").count();
+    screen::line(&format!(
+        "    in Sentinel: {} rules, {hunts} hunts, {} functions, {} workbook, {} page",
+        count("Microsoft.SecurityInsights/alertRules"),
+        searches.len() - hunts,
+        count("Microsoft.Insights/workbooks"),
+        count("Microsoft.SecurityInsights/dataConnectorDefinitions"),
+    ));
+}
+
 /// Shows the newest rows as a table.
 pub(super) fn show_rows(rows: &[Row]) {
     screen::line(&format!("    {AUDIT_TABLE}: {} rows, the newest:", rows.len()));
