@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod arguments;
+pub mod doctor;
 pub mod gather;
 pub mod install;
 mod interruption;
@@ -43,6 +44,7 @@ pub async fn run(world: &World) -> ExitCode {
             Command::Rotate(options) => rotate::run(world, &ui, &arguments.global, options).await,
             Command::Teardown(options) => teardown::run(world, &ui, &arguments.global, options).await,
             Command::Status(options) => status::run(world, &ui, &arguments.global, options).await,
+            Command::Doctor(options) => doctor::run(world, &ui, &arguments.global, options).await,
             Command::Logs(options) => runs::logs(world, &ui, &arguments.global, options).await,
             Command::Pause(options) => runs::pace(world, &ui, &arguments.global, options, Pace::Pause).await,
             Command::Resume(options) => {

@@ -5,6 +5,7 @@
 //! * [`answers`]: flags, environment, YAML and prompts become a complete and valid `Intent`.
 //! * [`inventory`]: what Azure has now, and which of it is ours.
 //! * [`plan`]: both become ordered steps and findings; pure.
+//! * [`check`]: whether the plan can be carried out, found out before anything is written.
 //! * [`provision`]: carries the steps out.
 //! * [`deploy`]: the worker package, made and published.
 //! * [`verify`]: proof that events arrive.
@@ -14,6 +15,7 @@
 //! [`portal`] renders the same resources as a deployment template.
 
 pub mod answers;
+pub mod check;
 pub mod deploy;
 pub mod inventory;
 pub mod plan;

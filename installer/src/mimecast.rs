@@ -1,7 +1,6 @@
 //! One look at Mimecast before anything is made: are the credentials right, may they read audit
 //! events, and how many are there.
 
-use std::error::Error;
 use std::time::Duration;
 
 use base64::Engine;
@@ -33,8 +32,23 @@ const SKEW_LIMIT_SECS: i64 = 300;
 pub struct MimecastFacts {
     /// Events of the last 24 hours, where the answer counts them.
     pub events_a_day: Option<u64>,
+    /// Events that the first run would read, where they were counted.
+    pub events_first_run: Option<u64>,
+    /// One of the newest events, where there is one.
+    pub newest: Option<Newest>,
     /// By how much our clock is ahead of Mimecast's, where that is more than five minutes.
     pub skew_secs: Option<i64>,
+}
+
+/// An event, by what tells it from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newest {
+    /// Who did it.
+    pub user: String,
+    /// What was done.
+    pub audit_type: String,
+    /// The same in words.
+    pub event_info: String,
 }
 
 /// Why a look was not possible or not good.
@@ -71,6 +85,20 @@ pub enum MimecastError {
         /// Mimecast's code.
         code: String,
     },
+    /// The application of API 2.0 was made without the product of audit events.
+    #[error("the Mimecast application has no product that reads audit events (HTTP {status}{})", in_brackets(.code))]
+    Product {
+        /// HTTP status.
+        status: u16,
+        /// Mimecast's code.
+        code: String,
+    },
+    /// The account lives in another region than the host.
+    #[error("the Mimecast account is not in the region of `{host}`")]
+    Region {
+        /// The host.
+        host: String,
+    },
     /// The binding of API 1.0 has ended.
     #[error("the Mimecast access key has expired (HTTP 418)")]
     Expired,
@@ -106,7 +134,13 @@ impl MimecastError {
                 "check the client id and the client secret's value (not its id), that they belong to this base_url's region, and this machine's clock; a new application needs up to 30 minutes"
             }
             Self::Forbidden { .. } => {
-                "the Mimecast application needs the product Audit Events and a role with Account | Logs | Read; products cannot be added to an application later, so make a new one"
+                "give the role of the Mimecast application (API 2.0) or of the service user (API 1.0) the right Account | Logs | Read"
+            }
+            Self::Product { .. } => {
+                "the Mimecast application needs the product Audit Events; products cannot be added to an application later, so make a new one with it"
+            }
+            Self::Region { .. } => {
+                "set `mimecast.base_url` to the host of the account's own region (API 1.0: eu-api, de-api, us-api, ca-api, za-api, au-api or je-api, each .mimecast.com)"
             }
             Self::Expired => "bind the service user again and use the new access key and secret key",
             Self::Answer { .. } => "try again in some minutes; if it stays, check `mimecast.base_url`",
@@ -115,7 +149,8 @@ impl MimecastError {
     }
 }
 
-/// Gets a token where the generation has one, and asks for one event of the last day.
+/// Gets a token where the generation has one, and asks for one event of the last day and for the count
+/// of as long as the first run reaches back.
 ///
 /// # Errors
 /// [`MimecastError`]. Nothing that Mimecast sent is in it but codes: its refusals repeat the
@@ -125,40 +160,80 @@ pub async fn look(
     account: &Account,
     secrets: &Secrets,
     now: OffsetDateTime,
+    first_run_secs: u64,
 ) -> Result<MimecastFacts, MimecastError> {
     let secret = |word: &str| {
         let key = format!("{}.{word}", account.path);
         secrets.value(&key).cloned().ok_or(MimecastError::Unread { key })
     };
+    let access = match account.api {
+        MimecastApi::Two => {
+            Access::Token(token(http, account, &secret("client_id")?, &secret("client_secret")?).await?)
+        }
+        MimecastApi::One => Access::Keys(Keys {
+            app_id: secret("app_id")?,
+            app_key: secret("app_key")?,
+            access_key: secret("access_key")?,
+            secret_key: secret("secret_key")?,
+        }),
+    };
+    let (skew_secs, answer) = ask(http, account, &access, now, time::Duration::DAY).await?;
+    let count = |answer: &Value| answer["meta"]["pagination"]["totalCount"].as_u64();
+    let reach = time::Duration::seconds(i64::try_from(first_run_secs).unwrap_or(i64::MAX));
+    // A count that is only for the forecast: without it the forecast is made from the day's.
+    let events_first_run = match ask(http, account, &access, now, reach).await {
+        Ok((_, answer)) => count(&answer),
+        Err(_) => None,
+    };
+    Ok(MimecastFacts { events_a_day: count(&answer), events_first_run, newest: newest(&answer), skew_secs })
+}
+
+/// Asks for one event of as long back as `reach`; gives the clock's difference and the answer.
+async fn ask(
+    http: &Client,
+    account: &Account,
+    access: &Access,
+    now: OffsetDateTime,
+    reach: time::Duration,
+) -> Result<(Option<i64>, Value), MimecastError> {
     let day = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]+0000");
     let text = |time: OffsetDateTime| time.format(&day).unwrap_or_default();
     let body = json!({
         "meta": { "pagination": { "pageSize": 1 } },
-        "data": [{ "startDateTime": text(now - time::Duration::DAY), "endDateTime": text(now) }],
+        "data": [{ "startDateTime": text(now - reach), "endDateTime": text(now) }],
     });
     let url = format!("{}{AUDIT_PATH}", account.base_url);
     let request = http.post(url).header(CONTENT_TYPE, "application/json").body(body.to_string());
-    let request = match account.api {
-        MimecastApi::Two => {
-            let token = token(http, account, &secret("client_id")?, &secret("client_secret")?).await?;
-            request.bearer_auth(token.expose())
-        }
-        MimecastApi::One => sign(
-            request,
-            &Keys {
-                app_id: secret("app_id")?,
-                app_key: secret("app_key")?,
-                access_key: secret("access_key")?,
-                secret_key: secret("secret_key")?,
-            },
-            &format!("{}.secret_key", account.path),
-            now,
-        )?,
+    let request = match access {
+        Access::Token(token) => request.bearer_auth(token.expose()),
+        Access::Keys(keys) => sign(request, keys, &format!("{}.secret_key", account.path), now)?,
     };
     let (status, skew_secs, answer) = send(request, account, now).await?;
-    refused(status, &answer)?;
-    let events_a_day = answer["meta"]["pagination"]["totalCount"].as_u64();
-    Ok(MimecastFacts { events_a_day, skew_secs })
+    refused(status, &answer).map_err(|error| match error {
+        MimecastError::Region { .. } => MimecastError::Region { host: host(account) },
+        other => other,
+    })?;
+    Ok((skew_secs, answer))
+}
+
+/// What tells the event of an answer from others.
+fn newest(answer: &Value) -> Option<Newest> {
+    let event = answer["data"].as_array()?.first()?;
+    let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+    Some(Newest { user: text("user"), audit_type: text("auditType"), event_info: text("eventInfo") })
+        .filter(|event| !event.event_info.is_empty())
+}
+
+fn host(account: &Account) -> String {
+    account.base_url.trim_start_matches("https://").to_owned()
+}
+
+/// What a call is let in by.
+enum Access {
+    /// API 2.0.
+    Token(Secret<String>),
+    /// API 1.0.
+    Keys(Keys),
 }
 
 struct Keys {
@@ -226,9 +301,8 @@ async fn send(
     account: &Account,
     now: OffsetDateTime,
 ) -> Result<(StatusCode, Option<i64>, Value), MimecastError> {
-    let host = account.base_url.trim_start_matches("https://").to_owned();
     let failed =
-        |source: reqwest::Error| MimecastError::Send { host: host.clone(), source: source.without_url() };
+        |source: reqwest::Error| MimecastError::Send { host: host(account), source: source.without_url() };
     let mut response = request.timeout(TIMEOUT).send().await.map_err(failed)?;
     let status = response.status();
     let skew_secs = response
@@ -273,16 +347,13 @@ fn refused(status: StatusCode, answer: &Value) -> Result<(), MimecastError> {
     let forbidden = status == 403 || code.contains("forbidden") || code.contains("unauthorized");
     match status {
         418 => Err(MimecastError::Expired),
+        _ if code == "err_audit_log_incorrect_region" => Err(MimecastError::Region { host: String::new() }),
+        _ if code == "app_forbidden" => Err(MimecastError::Product { status, code }),
         401 => Err(MimecastError::Credentials { status, code }),
         _ if forbidden => Err(MimecastError::Forbidden { status, code }),
         200..300 if !failed => Ok(()),
         _ => Err(MimecastError::Answer { status, code }),
     }
-}
-
-/// Whether an error is one of the network, for which the cause matters most.
-pub fn network(error: &MimecastError) -> bool {
-    error.source().is_some()
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub enum Command {
     Rotate(RotateOptions),
     /// Show what is installed, whether it works, and what was changed by hand.
     Status(StatusOptions),
+    /// Check everything that an installation needs, and one that is there; say what to do about each fault.
+    Doctor(DoctorOptions),
     /// Show the worker's last runs.
     Logs(LogsOptions),
     /// Stop collecting until `resume`. Nothing is lost as long as Mimecast keeps it (60 days).
@@ -221,6 +223,20 @@ pub struct StatusOptions {
     /// Where answers come from.
     #[command(flatten)]
     pub answers: AnswerOptions,
+}
+
+/// Flags of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorOptions {
+    /// Where answers come from.
+    #[command(flatten)]
+    pub answers: AnswerOptions,
+    /// Check only what an installation needs beforehand.
+    #[arg(long)]
+    pub pre: bool,
+    /// Worker package to plan with, in place of the one that is built in.
+    #[arg(long, value_name = "FILE")]
+    pub package: Option<PathBuf>,
 }
 
 /// Flags of `logs`.

@@ -9,6 +9,7 @@ use crate::answers::keys::{self, Shape};
 use crate::answers::secret::{SecretSource, Secrets, VaultSecret};
 use crate::answers::{Value, yaml};
 use crate::azure::{AuthMethod, Azure, AzureError, Clock, ConnectOptions, EnvironmentValues, Timings};
+use crate::check;
 use crate::deploy::package::{Functions, Package};
 use crate::plan::{PackageFacts, PackageSource};
 use crate::ui::{Event, Failure, Ui};
@@ -210,7 +211,10 @@ pub(crate) async fn connect(
         executor: None,
     })
     .await
-    .map_err(|error| Failure::of(&error))?;
+    .map_err(|error| {
+        ui.say(Event::Checked { check: check::sign_in::refused(&error) });
+        Failure::of(&error)
+    })?;
     let signed_in = azure.signed_in();
     let unknown = || "unknown".to_owned();
     ui.say(Event::SignedIn {

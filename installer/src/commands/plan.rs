@@ -1,24 +1,21 @@
-//! `plan`: answers, inventory, plan; printed. Changes nothing.
+//! `plan`: answers, inventory, plan, checks; printed. Changes nothing.
 
 use futures::StreamExt;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::arguments::{Global, PlanOptions};
 use super::{CHANGES, gather, unwritable};
 use crate::answers::Intent;
-use crate::answers::intent::Delivery;
+use crate::answers::intent::{Delivery, duration_secs};
 use crate::answers::secret::Secrets;
 use crate::azure::{Azure, http_client};
+use crate::check::{self, Check, Side, State};
 use crate::inventory::Inventory;
-use crate::inventory::observe::{InventoryError, observe};
+use crate::inventory::observe::observe;
 use crate::mimecast::{self, MimecastError, MimecastFacts};
-use crate::plan::{Finding, PackageFacts, Plan, plan};
+use crate::plan::{Finding, PackageFacts, Plan, Severity, plan};
 use crate::ui::{Event, Failure, Ui, human};
 use crate::world::World;
-
-/// Bytes of one event in the table, for the forecast: an estimate from the size of a row as it is sent
-/// (`docs/decisions/sent-rows.md`), not a measurement of what Azure bills.
-const ROW_BYTES: u64 = 700;
 
 /// Runs the command.
 pub(super) async fn run(
@@ -32,23 +29,33 @@ pub(super) async fn run(
     let secrets = gather::secrets(world, &intent)?;
     let package = gather::fitted(gather::package(world, options.package.as_deref())?, &intent)?;
     let azure = gather::connect(world, ui, global, &intent.cloud, intent.tenant_id.as_deref()).await?;
-    let planned =
-        make(world, ui, &azure, &intent, &secrets, gather::facts(package.as_ref()).as_ref()).await?;
+    let looked = look(world, ui, &azure, &intent, &secrets, gather::facts(package.as_ref()).as_ref()).await?;
+    let Some((plan, _)) = &looked.planned else { return Err(failed(&looked.checks)) };
     if let Some(path) = &options.out {
-        let text = format!("{:#}\n", json!(planned.plan));
+        let text = format!("{:#}\n", json!(plan));
         world.write(path, text.as_bytes()).map_err(|error| {
             let mut failure = Failure::of(&error);
             failure.chain.insert(0, format!("could not write the plan to `{}`", path.display()));
             failure
         })?;
     }
-    ui.data(&human::plan(&planned.plan, ui.colour()), &document(&planned.plan)).map_err(unwritable)?;
-    Ok(match (planned.plan.refused(), planned.plan.empty()) {
+    let stopping: Vec<Check> =
+        looked.checks.iter().filter(|check| check.failed() && check.title != FINDING).cloned().collect();
+    let mut text = human::plan(plan, ui.colour());
+    if !stopping.is_empty() {
+        text.push_str("\nIt cannot be carried out like this:\n");
+        text.push_str(&human::checks(&stopping, ui.colour()));
+    }
+    ui.data(&text, &json!({ "plan": plan, "checks": looked.checks })).map_err(unwritable)?;
+    Ok(match (looked.checks.iter().any(Check::failed), plan.empty()) {
         (true, _) => 1,
         (false, true) => 0,
         (false, false) => CHANGES,
     })
 }
+
+/// Title of a check that is a finding of the plan, and so is shown with it already.
+const FINDING: &str = "plan";
 
 /// A plan with what else was learned while making it.
 pub(super) struct Planned {
@@ -57,7 +64,20 @@ pub(super) struct Planned {
     pub(super) events_expected: Option<bool>,
 }
 
+/// Everything that one look at Mimecast and Azure gave.
+pub(super) struct Looked {
+    /// Every check, findings of the plan among them.
+    pub(super) checks: Vec<Check>,
+    /// The plan and what it was made from, where it could be made.
+    pub(super) planned: Option<(Plan, Inventory)>,
+    /// Whether Mimecast has events that should show up; `None` where nobody knows.
+    pub(super) events_expected: Option<bool>,
+}
+
 /// Looks at Mimecast and Azure, and plans.
+///
+/// # Errors
+/// Every check that failed, at once. A plan that its own findings refuse is given, to be shown.
 pub(super) async fn make(
     world: &World,
     ui: &Ui,
@@ -66,32 +86,100 @@ pub(super) async fn make(
     secrets: &Secrets,
     package: Option<&PackageFacts>,
 ) -> Result<Planned, Failure> {
-    ui.say(Event::Looking { what: "at Mimecast and at what Azure has".to_owned() });
-    let (mimecast, inventory) =
-        futures::future::join(look_at_mimecast(world, intent, secrets), observe(azure, intent)).await;
-    // Wrong credentials first: they are the commoner slip, and Azure's refusals come again.
-    let mimecast = mimecast?;
-    let mut inventory = inventory.map_err(|error| match error {
-        InventoryError::Template(error) => Failure::internal(&error),
-        other => Failure::of(&other),
-    })?;
-    inventory.delivery_principal = delivery_principal(world, intent, secrets).await?;
-    let mut plan = plan(intent, &inventory, package).map_err(|error| Failure::internal(&error))?;
-    let mut events = None;
-    for (account, seen) in intent.accounts.iter().zip(mimecast) {
-        match seen {
-            Ok(facts) => {
-                if let Some(count) = facts.events_a_day {
-                    events = Some(events.unwrap_or(0) + count);
-                }
-                plan.findings.extend(forecast(&account.key, &facts));
-            }
-            Err(error) => {
-                plan.findings.push(Finding::warns("mimecast-unread", error.to_string(), error.remedy()))
-            }
+    let looked = look(world, ui, azure, intent, secrets, package).await?;
+    match looked.planned {
+        Some((plan, inventory))
+            if !looked.checks.iter().any(|check| check.failed() && check.title != FINDING) =>
+        {
+            Ok(Planned { plan, inventory, events_expected: looked.events_expected })
         }
+        _ => Err(failed(&looked.checks)),
     }
-    Ok(Planned { plan, inventory, events_expected: events.map(|events| events > 0) })
+}
+
+/// The failure that checks lead to.
+fn failed(checks: &[Check]) -> Failure {
+    let failed: Vec<&Check> = checks.iter().filter(|check| check.failed()).collect();
+    let what = match failed.len() {
+        1 => "a check failed; nothing was changed".to_owned(),
+        count => format!("{count} checks failed; nothing was changed"),
+    };
+    Failure::problems(what, failed)
+}
+
+/// Looks at Mimecast and Azure, plans as far as that goes, and checks whether the plan can be carried
+/// out. Changes nothing, and tells each check's result.
+pub(super) async fn look(
+    world: &World,
+    ui: &Ui,
+    azure: &Azure,
+    intent: &Intent,
+    secrets: &Secrets,
+    package: Option<&PackageFacts>,
+) -> Result<Looked, Failure> {
+    ui.say(Event::Looking { what: "at Mimecast and at what Azure has".to_owned() });
+    let (mimecast, signed_in, inventory, delivery) = futures::join!(
+        look_at_mimecast(world, intent, secrets),
+        check::sign_in::check(azure, intent),
+        observe(azure, intent),
+        delivery_principal(world, intent, secrets),
+    );
+    let mimecast = mimecast?;
+    let mut checks = signed_in;
+    let mut facts = Vec::new();
+    for (account, seen) in intent.accounts.iter().zip(&mimecast) {
+        checks.extend(check::mimecast::checks(intent, account, seen));
+        facts.extend(seen.as_ref().ok());
+    }
+    let delivery = delivery.unwrap_or_else(|check| {
+        checks.push(*check);
+        None
+    });
+    let mut planned = None;
+    match inventory {
+        Ok(mut inventory) => {
+            inventory.delivery_principal = delivery;
+            let mut plan = plan(intent, &inventory, package).map_err(|error| Failure::internal(&error))?;
+            let newest = facts.iter().find_map(|facts| facts.newest.as_ref());
+            let (before, others) = futures::future::join(
+                check::before(azure, intent, &inventory, &plan),
+                check::workspace::others(azure, intent, &inventory, newest),
+            )
+            .await;
+            checks.extend(before);
+            checks.extend(others);
+            checks.extend(plan.findings.iter().map(Check::of_finding));
+            plan.findings.extend(checks.iter().filter_map(worth_a_word));
+            planned = Some((plan, inventory));
+        }
+        // One that the sign-in explains is not told twice.
+        Err(_) if checks.iter().any(|check| check.side == Side::SignIn && check.failed()) => {}
+        Err(error) => checks.push(check::sign_in::unread(&error)),
+    }
+    for check in &checks {
+        ui.say(Event::Checked { check: check.clone() });
+    }
+    let count = |state: State| checks.iter().filter(|check| check.state == state).count();
+    ui.say(Event::Note {
+        text: format!("{} checks are good, {} failed", count(State::Good), count(State::Failed)),
+    });
+    let days: Vec<u64> = facts.iter().filter_map(|facts| facts.events_a_day).collect();
+    let events_expected = (!days.is_empty()).then(|| days.iter().any(|events| *events > 0));
+    Ok(Looked { checks, planned, events_expected })
+}
+
+/// What a plan repeats of the checks: how much there is to collect, and what is doubtful.
+fn worth_a_word(check: &Check) -> Option<Finding> {
+    match check.state {
+        State::Good if check.id == "mimecast" => Some(Finding::notes("volume", check.result.clone())),
+        State::Warning | State::NotChecked if check.title != FINDING => Some(Finding {
+            id: check.id.clone(),
+            severity: Severity::Warning,
+            message: format!("{}: {}", check.title, check.result),
+            remedy: check.remedy.clone(),
+        }),
+        _ => None,
+    }
 }
 
 /// Object id of the service principal that delivers: the one that a token got with the given secret
@@ -101,85 +189,40 @@ async fn delivery_principal(
     world: &World,
     intent: &Intent,
     secrets: &Secrets,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<String>, Box<Check>> {
     const PATH: &str = "delivery.app_registration";
+    const TITLE: &str = "app registration that delivers";
     let Delivery::AppRegistration { tenant_id, .. } = &intent.delivery else { return Ok(None) };
     let value = |word: &str| secrets.value(&format!("{PATH}.{word}")).cloned();
     let (Some(client_id), Some(client_secret)) = (value("client_id"), value("client_secret")) else {
-        return Err(Failure::user(format!(
-            "`{PATH}` is kept in a vault, where its service principal cannot be found out; give it by env or file"
+        return Err(Box::new(Check::fails(
+            "delivery",
+            Side::SignIn,
+            TITLE,
+            format!("`{PATH}` is kept in a vault, where its service principal cannot be found out"),
+            "give it by {env: NAME} or {file: PATH}",
         )));
     };
-    let app = gather::sign_in_as(world, &intent.cloud, tenant_id, client_id, client_secret).await.map_err(
-        |error| {
-            let mut failure = Failure::of(&error);
-            failure.chain.insert(
-                0,
-                format!("the app registration in `{PATH}` could not sign in; nothing was changed"),
-            );
-            failure
-        },
-    )?;
-    Ok(app.signed_in().object_id.clone())
-}
-
-fn forecast(account: &str, facts: &MimecastFacts) -> Vec<Finding> {
-    let whose =
-        if account.is_empty() { "Mimecast".to_owned() } else { format!("Mimecast account `{account}`") };
-    let mut findings = Vec::new();
-    if let Some(events) = facts.events_a_day {
-        let megabytes = (events * ROW_BYTES).div_ceil(1_000_000);
-        findings.push(Finding::notes(
-            "volume",
-            format!("{whose} has {events} audit events of the last 24 hours: about {megabytes} MB a day in the workspace"),
-        ));
+    match gather::sign_in_as(world, &intent.cloud, tenant_id, client_id, client_secret).await {
+        Ok(app) => Ok(app.signed_in().object_id.clone()),
+        Err(error) => Err(Box::new(Check::broken("delivery", Side::SignIn, TITLE, &error))),
     }
-    if let Some(skew) = facts.skew_secs {
-        findings.push(Finding::warns(
-            "clock",
-            format!(
-                "this machine's clock is {} seconds {} Mimecast's",
-                skew.abs(),
-                if skew > 0 { "ahead of" } else { "behind" }
-            ),
-            "set the clock; calls of API 1.0 are signed with the time",
-        ));
-    }
-    findings
 }
 
 /// So many accounts are looked at at once.
 const LOOKS_AT_ONCE: usize = 8;
 
-/// Looks at every account; the first that Mimecast refuses is the failure, before anything is made.
+/// Looks at every account.
 async fn look_at_mimecast(
     world: &World,
     intent: &Intent,
     secrets: &Secrets,
 ) -> Result<Vec<Result<MimecastFacts, MimecastError>>, Failure> {
     let http = http_client(gather::certificates(world)).map_err(|error| Failure::of(&error))?;
-    let mut seen = Vec::new();
-    let looks = futures::stream::iter(&intent.accounts)
-        .map(|account| mimecast::look(&http, account, secrets, world.now()))
-        .buffered(LOOKS_AT_ONCE);
-    let mut looks = std::pin::pin!(looks);
-    while let Some(looked) = looks.next().await {
-        match looked {
-            Err(error) if !matches!(error, MimecastError::Unread { .. }) => {
-                let mut failure = Failure::of(&error);
-                failure
-                    .chain
-                    .insert(0, "the check of Mimecast failed; nothing was changed in Azure".to_owned());
-                failure.problems.push(format!("what to do: {}", error.remedy()));
-                return Err(failure);
-            }
-            other => seen.push(other),
-        }
-    }
-    Ok(seen)
-}
-
-/// A plan for programs.
-pub(super) fn document(plan: &Plan) -> Value {
-    json!({ "plan": plan })
+    let reach = duration_secs(&intent.collect.first_run).unwrap_or_default();
+    Ok(futures::stream::iter(&intent.accounts)
+        .map(|account| mimecast::look(&http, account, secrets, world.now(), reach))
+        .buffered(LOOKS_AT_ONCE)
+        .collect()
+        .await)
 }

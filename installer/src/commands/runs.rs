@@ -35,6 +35,37 @@ pub(super) async fn find(
     global: &Global,
     options: &AnswerOptions,
 ) -> Result<Found, Failure> {
+    let found = look_for(world, ui, global, options).await?;
+    if found.complete() {
+        return Ok(found);
+    }
+    let (subject, there) = (&found.selected.subject, found.inventory.owned.len());
+    Err(Failure::user(if there == 0 {
+        format!("there is no installation `{}` in `{}`", subject.installation, subject.resource_group)
+    } else {
+        format!(
+            "the installation `{}` has no Function App, and {there} other resources; `install` completes it",
+            subject.installation
+        )
+    }))
+}
+
+/// The same, where it may be that there is none, or one without its Function App.
+pub(super) async fn find_if_there(
+    world: &World,
+    ui: &Ui,
+    global: &Global,
+    options: &AnswerOptions,
+) -> Result<Option<Found>, Failure> {
+    Ok(Some(look_for(world, ui, global, options).await?).filter(Found::complete))
+}
+
+async fn look_for(
+    world: &World,
+    ui: &Ui,
+    global: &Global,
+    options: &AnswerOptions,
+) -> Result<Found, Failure> {
     let given = gather::given(world, global, options)?;
     let selected = status::subject(&given)?;
     let cloud = gather::cloud(world, &given)?;
@@ -43,22 +74,16 @@ pub(super) async fn find(
     ui.say(Event::Looking { what: format!("at the installation `{}`", subject.installation) });
     let inventory = observe_installation(&azure, subject).await.map_err(|error| Failure::of(&error))?;
     let ids = Ids::of(&subject.subscription_id, &subject.resource_group, &inventory.names);
-    if inventory.resource(&ids.function_app).is_none() {
-        let there = inventory.owned.len();
-        return Err(Failure::user(if there == 0 {
-            format!("there is no installation `{}` in `{}`", subject.installation, subject.resource_group)
-        } else {
-            format!(
-                "the installation `{}` has no Function App, and {there} other resources; `install` completes it",
-                subject.installation
-            )
-        }));
-    }
     let site_id = ResourceId::parse(&ids.function_app).map_err(|error| Failure::internal(&error))?;
     Ok(Found { azure, selected, inventory, site_id })
 }
 
 impl Found {
+    /// Whether the Function App is there.
+    fn complete(&self) -> bool {
+        self.inventory.resource(self.site_id.path()).is_some()
+    }
+
     /// The newest runs, newest first, from the health table.
     pub(super) async fn runs(&self, count: usize) -> Result<Vec<Map<String, Value>>, AzureError> {
         let query = format!(

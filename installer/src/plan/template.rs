@@ -233,6 +233,9 @@ pub const RESOURCES_VERSION: &str = "2021-04-01";
 /// The API version for sites and plans.
 pub const SITES_VERSION: &str = "2024-11-01";
 
+/// The API version for the catalogue of stacks for Functions, the one that Core Tools asks with.
+pub const STACKS_VERSION: &str = "2020-10-01";
+
 /// The API version of each type, pinned here and nowhere else (design section 3).
 ///
 /// `Microsoft.Insights/diagnosticSettings` has only one version that takes the categories of a data

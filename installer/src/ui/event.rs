@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::check::Check;
 use crate::plan::Finding;
 use crate::verify::Probe;
 
@@ -29,6 +30,11 @@ pub enum Event {
     Note {
         /// What.
         text: String,
+    },
+    /// A check before anything is written gave a result.
+    Checked {
+        /// The check.
+        check: Check,
     },
     /// A finding of the plan or of a check.
     Found {

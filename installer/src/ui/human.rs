@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::moving::Moving;
 use super::{Event, Listener, Loudness};
+use crate::check::{Check, Side, State};
 use crate::plan::change::{Change, PropertyChange};
 use crate::plan::{Plan, Severity, output};
 use crate::verify::{Outcome, Probe};
@@ -63,6 +64,18 @@ impl Lines {
             }
             Event::Looking { what } => self.line("looking", Style::new().cyan(), what),
             Event::Note { text } => self.line("note", Style::new().cyan(), text),
+            // A failed check stands whole in the error that it leads to, a good one would be noise.
+            Event::Checked { check } => match check.state {
+                State::Failed => {}
+                State::Good if self.loudness != Loudness::Verbose => {}
+                state => {
+                    let (prefix, style) = check_style(state);
+                    self.line(prefix, style, &format!("{}: {}", check.title, check.result));
+                    if let Some(remedy) = &check.remedy {
+                        remedy.lines().for_each(|each| self.line("", Style::new(), each));
+                    }
+                }
+            },
             Event::Found { finding } => {
                 let (prefix, style) = severity(finding.severity);
                 self.line(prefix, style, &finding.message);
@@ -178,6 +191,54 @@ fn wrapped(text: &str, columns: usize) -> String {
         lines.push(line);
     }
     lines.join(&format!("\n{}", " ".repeat(MARGIN_CHARS)))
+}
+
+fn check_style(state: State) -> (&'static str, Style) {
+    match state {
+        State::Good => ("good", Style::new().green()),
+        State::Warning => ("warning", Style::new().yellow()),
+        State::NotChecked => ("skipped", Style::new().dim()),
+        State::Failed => ("failed", Style::new().red().bold()),
+    }
+}
+
+/// Checks as people read them: grouped by side, each fault with its remedy.
+pub fn checks(checks: &[Check], colour: bool) -> String {
+    let mut text = String::new();
+    for side in Side::ALL {
+        let here: Vec<&Check> = checks.iter().filter(|check| check.side == side).collect();
+        if here.is_empty() {
+            continue;
+        }
+        let _ = writeln!(text, "{}", side.heading());
+        for check in here {
+            let (word, style) = check_style(check.state);
+            let padding = " ".repeat(8_usize.saturating_sub(word.len()));
+            let word =
+                if colour { style.force_styling(true).apply_to(word).to_string() } else { word.to_owned() };
+            let _ = writeln!(text, "  {word}{padding} {}: {} [{}]", check.title, check.result, check.id);
+            for line in check.remedy.iter().flat_map(|remedy| remedy.lines()) {
+                let _ = writeln!(text, "             {line}");
+            }
+            if let Some(link) = check.link {
+                let _ = writeln!(text, "             {link}");
+            }
+        }
+    }
+    let count = |state: State| checks.iter().filter(|check| check.state == state).count();
+    let parts = [
+        (State::Good, "good"),
+        (State::Warning, "with a warning"),
+        (State::NotChecked, "not checked"),
+        (State::Failed, "failed"),
+    ];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(state, _)| count(*state) > 0)
+        .map(|(state, word)| format!("{} {word}", count(*state)))
+        .collect();
+    let _ = writeln!(text, "Checks: {}.", parts.join(", "));
+    text
 }
 
 fn probe_text(probe: &Probe) -> String {

@@ -1,0 +1,109 @@
+//! `doctor`: every check, each failure with its cause and its remedy. Exit 1 when one failed.
+
+use contract::settings::MIMECAST_SENTINEL_ANSWERS;
+use serde_json::json;
+
+use super::arguments::{DoctorOptions, Global};
+use super::runs::Found;
+use super::{gather, plan, runs, status, unwritable};
+use crate::answers::secret::Secrets;
+use crate::answers::{Given, Intent, Origin, yaml};
+use crate::check::{self, Check, Side};
+use crate::plan::desired::Ids;
+use crate::ui::{Event, Failure, Ui, human};
+use crate::world::World;
+
+/// How many runs are looked at.
+const RUNS_LOOKED_AT: usize = 1;
+
+/// Runs the command: the checks of an installation that is there, or those before one.
+pub(super) async fn run(
+    world: &World,
+    ui: &Ui,
+    global: &Global,
+    options: &DoctorOptions,
+) -> Result<u8, Failure> {
+    let given = gather::given(world, global, &options.answers)?;
+    let found = if options.pre { None } else { installed(world, ui, global, options, &given).await? };
+    let mut checks = Vec::new();
+    if let Some(found) = &found {
+        let subject = &found.selected.subject;
+        let ids = Ids::of(&subject.subscription_id, &subject.resource_group, &found.inventory.names);
+        let last = found.runs(RUNS_LOOKED_AT).await;
+        checks.extend(check::running::check(&found.azure, &found.inventory, &ids, &last).await);
+        for check in &checks {
+            ui.say(Event::Checked { check: check.clone() });
+        }
+    }
+    checks.extend(before(world, ui, global, options, &given, found.as_ref()).await?);
+    ui.data(&human::checks(&checks, ui.colour()), &json!({ "checks": checks })).map_err(unwritable)?;
+    Ok(u8::from(checks.iter().any(Check::failed)))
+}
+
+/// The installation that flags or answers name, where there is one.
+async fn installed(
+    world: &World,
+    ui: &Ui,
+    global: &Global,
+    options: &DoctorOptions,
+    given: &Given,
+) -> Result<Option<Found>, Failure> {
+    if status::subject(given).is_err() {
+        return Ok(None);
+    }
+    runs::find_if_there(world, ui, global, &options.answers).await
+}
+
+/// The checks before an installation or a change, from the answers that were given, else from those
+/// that the installation recorded.
+async fn before(
+    world: &World,
+    ui: &Ui,
+    global: &Global,
+    options: &DoctorOptions,
+    given: &Given,
+    found: Option<&Found>,
+) -> Result<Vec<Check>, Failure> {
+    let recorded = found
+        .filter(|_| options.answers.answers.is_none())
+        .and_then(|found| found.inventory.settings.as_ref()?.get(MIMECAST_SENTINEL_ANSWERS))
+        .and_then(|text| yaml::read(text, |_| Origin::Recorded).ok());
+    let (intent, secrets) = match (recorded, found) {
+        (Some(mut answers), Some(found)) => {
+            answers.overlay(given.clone());
+            let intent = gather::intent(world, &answers)?;
+            let intent = Intent { cloud: found.azure.cloud().clone(), ..intent };
+            // Secrets of an installation that runs need not be at hand here: what cannot be read is
+            // not checked, and says so.
+            let secrets = gather::secrets(world, &intent).unwrap_or_else(|_| Secrets::default());
+            (intent, secrets)
+        }
+        _ => {
+            let intent = gather::intent(world, given)?;
+            let secrets = gather::secrets(world, &intent)?;
+            (intent, secrets)
+        }
+    };
+    let package = gather::package(world, options.package.as_deref())?;
+    let connected;
+    let azure = match found {
+        Some(found) => &found.azure,
+        None => {
+            let tenant = intent.tenant_id.as_deref();
+            connected = match gather::connect(world, ui, global, &intent.cloud, tenant).await {
+                Ok(azure) => azure,
+                Err(failure) => return Err(failure),
+            };
+            &connected
+        }
+    };
+    let facts = gather::facts(package.as_ref());
+    let mut checks = plan::look(world, ui, azure, &intent, &secrets, facts.as_ref()).await?.checks;
+    // Asking whether an installation could be made does not need the package that it would publish.
+    if options.package.is_none() {
+        checks.retain(|check| check.id != "package");
+    }
+    checks.sort_by_key(|check| check.side);
+    debug_assert!(checks.iter().any(|check| check.side == Side::SignIn));
+    Ok(checks)
+}
