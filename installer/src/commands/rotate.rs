@@ -17,6 +17,9 @@ use crate::ui::failure::Kind;
 use crate::ui::{Event, Failure, Ui, human};
 use crate::world::World;
 
+/// How far back new values are tried: their rights count, not how much there is.
+const DAY_SECS: u64 = 24 * 60 * 60;
+
 /// Runs the command.
 pub(super) async fn run(
     world: &World,
@@ -174,7 +177,7 @@ async fn try_at_mimecast(world: &World, ui: &Ui, intent: &Intent, secrets: &Secr
         if !touched {
             continue;
         }
-        match mimecast::look(&http, account, &all, world.now()).await {
+        match mimecast::look(&http, account, &all, world.now(), DAY_SECS).await {
             Ok(_) => {}
             Err(MimecastError::Unread { key }) => ui.say(Event::Note {
                 text: format!(
