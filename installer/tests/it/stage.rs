@@ -190,9 +190,14 @@ mimecast:
             .since(mark)
             .into_iter()
             .filter(|entry| entry.service == "arm" && !entry.read_only())
-            // A POST that lists or polls reads, whatever its method says.
+            // A POST that lists, polls or asks reads, whatever its method says.
             .filter(|entry| !(entry.method == "POST" && entry.path().ends_with("/list")))
-            .filter(|entry| !entry.path().to_ascii_lowercase().ends_with("/listkeys"))
+            .filter(|entry| {
+                let path = entry.path().to_ascii_lowercase();
+                !["/listkeys", "/checkpolicyrestrictions", "/checknameavailability"]
+                    .iter()
+                    .any(|question| path.ends_with(question))
+            })
             .map(|entry| format!("{} {}", entry.method, entry.path()))
             .collect()
     }
