@@ -9,6 +9,7 @@
 mod answers;
 mod azure;
 mod content;
+mod doctor;
 mod foreign;
 mod install;
 mod interrupted;

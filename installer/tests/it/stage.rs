@@ -205,7 +205,7 @@ mimecast:
 
 fn arguments<'a>(command: &'a str, package: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
     let mut arguments = vec![command, "--answers", "answers.yaml"];
-    if matches!(command, "plan" | "install") {
+    if matches!(command, "plan" | "install" | "doctor") {
         arguments.extend(["--package", package.to_str().expect("UTF-8")]);
     }
     arguments.extend(more);
