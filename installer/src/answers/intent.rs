@@ -222,6 +222,13 @@ pub struct Intent {
 }
 
 impl Intent {
+    /// The same, with what a person tuned of the content written anew where `reset` is set.
+    #[must_use]
+    pub fn with_content(mut self, reset: bool) -> Self {
+        self.tuned_content = if reset { TunedContent::Reset } else { TunedContent::Keep };
+        self
+    }
+
     /// Whether the answers list accounts, be it one: each then has its own secret and its own place.
     pub fn several_accounts(&self) -> bool {
         self.accounts.iter().any(|account| !account.key.is_empty())

@@ -150,6 +150,9 @@ pub struct PlanOptions {
     /// Write the plan to a file, for `install --plan`. It holds no secret.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Write our rules, workbook and parsers over what a person has tuned of them.
+    #[arg(long)]
+    pub reset_content: bool,
 }
 
 /// Flags of `install`.
@@ -176,6 +179,9 @@ pub struct InstallOptions {
     /// Do not wait for proof that events arrive.
     #[arg(long)]
     pub no_wait: bool,
+    /// Write our rules, workbook and parsers over what a person has tuned of them.
+    #[arg(long)]
+    pub reset_content: bool,
 }
 
 /// Flags of `upgrade`.
@@ -196,6 +202,9 @@ pub struct UpgradeOptions {
     /// How long to wait for each thing that has to come: host, timer, a good run.
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = seconds)]
     pub wait: u64,
+    /// Write our rules, workbook and parsers over what a person has tuned of them.
+    #[arg(long, conflicts_with = "rollback")]
+    pub reset_content: bool,
 }
 
 /// Flags of `rotate`.

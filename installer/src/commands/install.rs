@@ -35,7 +35,7 @@ pub(super) async fn run(
         recorded.overlay(given);
         given = recorded;
     }
-    let intent = gather::intent(world, &given)?;
+    let intent = gather::intent(world, &given)?.with_content(options.reset_content);
     let secrets = gather::secrets(world, &intent)?;
     let package = gather::fitted(gather::package(world, options.package.as_deref())?, &intent)?;
     let azure = gather::connect(world, ui, global, &intent.cloud, intent.tenant_id.as_deref()).await?;

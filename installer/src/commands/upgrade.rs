@@ -26,7 +26,7 @@ pub(super) async fn run(
     options: &UpgradeOptions,
 ) -> Result<u8, Failure> {
     let found = runs::find(world, ui, global, &options.answers).await?;
-    let intent = intent(world, global, &options.answers, &found)?;
+    let intent = intent(world, global, &options.answers, &found)?.with_content(options.reset_content);
     let package = match options.rollback {
         true => None,
         false => gather::fitted(gather::package(world, options.package.as_deref())?, &intent)?,

@@ -94,6 +94,18 @@ async fn a_tuned_rule_stays_and_is_named_and_parsers_of_others_are_as_they_were(
     let named = "analytics rule `Mimecast - password spray` was changed by a person (queryFrequency) and stays as it is";
     assert!(run.stdout.contains(named), "{}", run.stdout);
 
+    // Until it is asked for: then it is as a new installation would have it, and nothing else moves.
+    let frequency = || state.resource(&rule).expect("there")["properties"]["queryFrequency"].clone();
+    let run = stage.command("plan", &["--reset-content"]).await.expect(10);
+    assert!(run.stdout.contains("~ analytics rule `Mimecast - password spray`"), "{}", run.stdout);
+    let mark = stage.simulator.journal().len();
+    stage.command("install", &["--yes", "--no-wait", "--reset-content"]).await.expect(0);
+    let puts: Vec<String> = stage.writes(mark).into_iter().filter(|call| call.starts_with("PUT ")).collect();
+    assert_eq!(puts.len(), 1, "{puts:?}");
+    assert_ne!(frequency(), json!("PT5M"));
+    let run = stage.command("plan", &[]).await.expect(0);
+    assert!(!run.stdout.contains("changed by a person"), "{}", run.stdout);
+
     // What is turned off goes, the rest stays.
     stage.answers("content: {hunting: false}\n");
     let run = stage.command("plan", &[]).await.expect(10);

@@ -42,7 +42,7 @@ impl<'a> Planner<'a> {
                     .filter(|path| !path.is_empty())
                     .collect();
                 let message = format!(
-                    "{} was changed by a person ({}) and stays as it is",
+                    "{} was changed by a person ({}) and stays as it is; `--reset-content` writes ours again",
                     resource.title,
                     properties.join(", ")
                 );
