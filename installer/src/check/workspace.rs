@@ -80,7 +80,12 @@ async fn read(azure: &Azure, id: &str) -> Result<Option<Value>, AzureError> {
 /// Whether the workspace of Application Insights is there, where it is another one.
 async fn insights(azure: &Azure, intent: &Intent) -> Vec<Check> {
     let Some(id) = &intent.app_insights_workspace_id else { return Vec::new() };
-    match read(azure, id).await {
+    let found = match read(azure, id).await {
+        // Neither is one whose group or subscription is not there.
+        Err(error) if error.status() == Some(404) => Ok(None),
+        other => other,
+    };
+    match found {
         Ok(Some(_)) => Vec::new(),
         Ok(None) => vec![Check::fails(
             "insights-workspace",

@@ -10,6 +10,7 @@ mod answers;
 mod azure;
 mod content;
 mod doctor;
+mod faults;
 mod foreign;
 mod install;
 mod interrupted;
