@@ -88,9 +88,11 @@ struct Summary {
 
 /// Of so many events one row at most may be there twice.
 const EVENTS_PER_DUPLICATE: usize = 100;
-/// With fewer kills than this one full body more may be, since that alone is near to one in a hundred
+/// With fewer kills than this some full bodies more may be, since each alone is near to one in a hundred
 /// of so few events.
 const KILLS_FOR_A_FAIR_SHARE: u32 = 1_000;
+/// Full bodies that a run of few kills may repeat beyond its share.
+const BODIES_BEYOND: usize = 3;
 /// Rows of a full body.
 const ROWS_OF_A_BODY: usize = 1_440;
 
@@ -136,7 +138,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "events came twice without a reason, among them\n  {}",
         some(&tally.unexplained)
     );
-    let more = if summary.kills < KILLS_FOR_A_FAIR_SHARE { ROWS_OF_A_BODY } else { 0 };
+    let more = if summary.kills < KILLS_FOR_A_FAIR_SHARE { BODIES_BEYOND * ROWS_OF_A_BODY } else { 0 };
     ensure!(
         summary.duplicate_rows <= summary.events / EVENTS_PER_DUPLICATE + more,
         "more than one event in a hundred came twice"
