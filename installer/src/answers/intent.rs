@@ -1,5 +1,6 @@
 //! What the answers mean: complete and valid, or every problem at once.
 
+mod period;
 mod reader;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use super::given::{Given, Origin, Problem, Value};
 use super::keys;
 use super::secret::SecretSource;
 use crate::world::World;
+pub use period::duration_secs;
+use period::schedule;
 use reader::Reader;
 
 /// Who gives the roles.
@@ -402,47 +405,11 @@ pub fn normal_location(location: &str) -> String {
     location.chars().filter(|each| !each.is_whitespace()).collect::<String>().to_ascii_lowercase()
 }
 
-/// Seconds of a text such as `90s`, `15m`, `2h` or `7d`.
-pub fn duration_secs(text: &str) -> Option<u64> {
-    let unit = match text.chars().last()? {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 24 * 3600,
-        _ => return None,
-    };
-    let digits = &text[..text.len() - 1];
-    if digits.is_empty() || !digits.chars().all(|each| each.is_ascii_digit()) {
-        return None;
-    }
-    digits.parse::<u64>().ok()?.checked_mul(unit)
-}
-
-/// The six-field NCRONTAB schedule of a period: minutes that divide an hour, or whole hours that
-/// divide a day. Any other period would not be even around the hour's or the day's end.
-fn schedule(period_secs: u64) -> Option<String> {
-    const MINUTE: u64 = 60;
-    const HOUR: u64 = 3600;
-    const DAY: u64 = 24 * HOUR;
-    match period_secs {
-        MINUTE => Some("0 * * * * *".to_owned()),
-        HOUR => Some("0 0 * * * *".to_owned()),
-        DAY => Some("0 0 0 * * *".to_owned()),
-        secs if secs > MINUTE && secs < HOUR && secs.is_multiple_of(MINUTE) && HOUR.is_multiple_of(secs) => {
-            Some(format!("0 */{} * * * *", secs / MINUTE))
-        }
-        secs if secs > HOUR && secs < DAY && secs.is_multiple_of(HOUR) && DAY.is_multiple_of(secs) => {
-            Some(format!("0 0 */{} * * *", secs / HOUR))
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Delivery, Hosting, Intent, MimecastApi, duration_secs, schedule};
+    use super::{Delivery, Hosting, Intent, MimecastApi};
     use crate::answers::given::{Given, Origin};
     use crate::answers::yaml;
     use crate::world::World;
@@ -571,27 +538,6 @@ mimecast:
     }
 
     #[test]
-    fn periods_become_even_schedules() {
-        for (period, expected) in [
-            ("1m", Some("0 * * * * *")),
-            ("5m", Some("0 */5 * * * *")),
-            ("30m", Some("0 */30 * * * *")),
-            ("60m", Some("0 0 * * * *")),
-            ("2h", Some("0 0 */2 * * *")),
-            ("1d", Some("0 0 0 * * *")),
-            ("7m", None),
-            ("90s", None),
-            ("5h", None),
-            ("0m", None),
-            ("2d", None),
-        ] {
-            assert_eq!(schedule(duration_secs(period).expect("a duration")).as_deref(), expected, "{period}");
-        }
-        assert!(duration_secs("99999999999999999999d").is_none());
-        assert!(one_problem("collect: {first_run: 61d}\n").contains("60d"));
-    }
-
-    #[test]
     fn an_app_registration_needs_all_its_parts() {
         let found = of(&format!("{COMPLETE}delivery: {{app_registration: {{client_id: {{env: A}}}}}}\n"))
             .expect_err("problems");
@@ -617,5 +563,10 @@ mimecast:
     fn a_foreign_vault_must_be_one_of_the_cloud() {
         let text = COMPLETE.replace("{env: SECRET}", "{key_vault: 'https://kv.vault.example.com/secrets/a'}");
         assert!(of(&text).expect_err("one")[0].contains("not a Key Vault of the cloud `public`"));
+    }
+
+    #[test]
+    fn a_first_run_reaches_no_further_back_than_mimecast_keeps() {
+        assert!(one_problem("collect: {first_run: 61d}\n").contains("60d"));
     }
 }

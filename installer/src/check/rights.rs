@@ -237,8 +237,13 @@ fn needs(inventory: &Inventory, plan: &Plan) -> Vec<Need> {
             Action::DeleteEmptyGroup { id, .. } => {
                 need(id, "Microsoft.Resources/subscriptions/resourceGroups/delete");
             }
-            // Waiting needs no right, and blobs are written with a role that the plan gives.
-            _ => {}
+            // Waiting and telling need no right, and blobs are written with a role that the plan gives.
+            Action::AwaitRole { .. }
+            | Action::TellOwner { .. }
+            | Action::UploadIfAbsent { .. }
+            | Action::UploadPackage { .. }
+            | Action::CheckPackage { .. }
+            | Action::PrunePackages { .. } => {}
         }
     }
     needs

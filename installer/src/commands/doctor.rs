@@ -8,7 +8,7 @@ use super::runs::Found;
 use super::{gather, plan, runs, status, unwritable};
 use crate::answers::secret::Secrets;
 use crate::answers::{Given, Intent, Origin, yaml};
-use crate::check::{self, Check, Side};
+use crate::check::{self, Check};
 use crate::plan::desired::Ids;
 use crate::ui::{Event, Failure, Ui, human};
 use crate::world::World;
@@ -90,10 +90,7 @@ async fn before(
         Some(found) => &found.azure,
         None => {
             let tenant = intent.tenant_id.as_deref();
-            connected = match gather::connect(world, ui, global, &intent.cloud, tenant).await {
-                Ok(azure) => azure,
-                Err(failure) => return Err(failure),
-            };
+            connected = gather::connect(world, ui, global, &intent.cloud, tenant).await?;
             &connected
         }
     };
@@ -104,6 +101,5 @@ async fn before(
         checks.retain(|check| check.id != "package");
     }
     checks.sort_by_key(|check| check.side);
-    debug_assert!(checks.iter().any(|check| check.side == Side::SignIn));
     Ok(checks)
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::observe::InventoryError;
 use super::{Assignment, Inventory, installation_of};
-use crate::azure::{Azure, AzureError, ResourceId};
+use crate::azure::{Azure, ResourceId};
 use crate::plan::desired::{Ids, table_id};
 use crate::plan::removal::Subject;
 use crate::plan::table::MADE_BY;
@@ -297,36 +297,8 @@ async fn deleted_vaults(
 }
 
 async fn may_purge(azure: &Azure, subject: &Subject) -> Option<bool> {
-    let path =
-        format!("/subscriptions/{}/providers/Microsoft.Authorization/permissions", subject.subscription_id);
-    let version = api_version("Microsoft.Authorization/permissions").ok()?;
-    let permissions: Result<Vec<Value>, AzureError> = azure.list(&path, version).await;
-    permissions.ok().map(|permissions| allows(&permissions, PURGE_RIGHT))
-}
-
-/// Whether some entry of a `permissions` list has the action and does not take it away.
-fn allows(permissions: &[Value], action: &str) -> bool {
-    let any = |list: &Value| {
-        let patterns = list.as_array().into_iter().flatten().filter_map(Value::as_str);
-        patterns.into_iter().any(|pattern| matches(pattern, action))
-    };
-    permissions.iter().any(|entry| any(&entry["actions"]) && !any(&entry["notActions"]))
-}
-
-/// Whether an action is of a pattern, in which `*` stands for any text; case does not count.
-fn matches(pattern: &str, action: &str) -> bool {
-    let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
-    let mut pieces = pattern.split('*');
-    let Some(mut rest) = action.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
-    let mut pieces: Vec<&str> = pieces.collect();
-    let Some(last) = pieces.pop() else { return rest.is_empty() };
-    for piece in pieces {
-        match rest.split_once(piece) {
-            Some((_, after)) => rest = after,
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
+    let subscription = ResourceId::subscription(&subject.subscription_id).ok()?;
+    azure.may(&subscription, PURGE_RIGHT).await.ok()
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@
 //! `meta` and `fail` are kept for the end; everything else is passed over. What is held at once is
 //! one element and what has just arrived, whatever the size of the page.
 
+mod value;
+
 use std::ops::Range;
 
-use memchr::memchr2;
-
 use super::record::{MalformedReason, MalformedRecord, Record};
+use value::{Progress, Value};
 
 /// The largest element that is read, in bytes. Mimecast documents no limit; the largest texts seen
 /// are some tens of KiB, and a column of Azure holds 64 KiB.
@@ -404,87 +405,6 @@ impl Landmark {
             Self::ListClosed { end } => Self::ListClosed { end: end - by },
             Self::ListComma { end } => Self::ListComma { end: end - by },
         }
-    }
-}
-
-/// Finds the end of one JSON value.
-#[derive(Debug, Default)]
-struct Value {
-    begun: bool,
-    scalar: bool,
-    depth: u32,
-    in_text: bool,
-    escaped: bool,
-    after_text: bool,
-}
-
-enum Progress {
-    /// The value goes on after these bytes.
-    More,
-    /// The value ends before this byte.
-    End(usize),
-    /// This byte cannot stand where it does: a text before it was closed too early.
-    Broken(usize),
-}
-
-impl Value {
-    fn advance(&mut self, bytes: &[u8]) -> Progress {
-        let mut at = 0;
-        if !self.begun {
-            self.begun = true;
-            match bytes.first() {
-                Some(b'{' | b'[') => self.depth = 1,
-                Some(b'"') => self.in_text = true,
-                _ => self.scalar = true,
-            }
-            at = 1;
-        }
-        while let Some(&byte) = bytes.get(at) {
-            if self.escaped {
-                self.escaped = false;
-                at += 1;
-            } else if self.in_text {
-                match memchr2(b'"', b'\\', &bytes[at..]) {
-                    None => return Progress::More,
-                    Some(found) => {
-                        at += found;
-                        if bytes[at] == b'\\' {
-                            self.escaped = true;
-                        } else {
-                            self.in_text = false;
-                            self.after_text = true;
-                        }
-                        at += 1;
-                        if !self.in_text && self.depth == 0 {
-                            return Progress::End(at);
-                        }
-                    }
-                }
-            } else if self.scalar {
-                if matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n') {
-                    return Progress::End(at);
-                }
-                at += 1;
-            } else {
-                match byte {
-                    b' ' | b'\t' | b'\r' | b'\n' => {}
-                    b',' | b':' => self.after_text = false,
-                    b'}' | b']' => {
-                        self.after_text = false;
-                        self.depth -= 1;
-                        if self.depth == 0 {
-                            return Progress::End(at + 1);
-                        }
-                    }
-                    _ if self.after_text => return Progress::Broken(at),
-                    b'"' => self.in_text = true,
-                    b'{' | b'[' => self.depth += 1,
-                    _ => {}
-                }
-                at += 1;
-            }
-        }
-        Progress::More
     }
 }
 
