@@ -10,7 +10,7 @@ use crate::answers::secret::Secrets;
 use crate::answers::{Given, Intent, Origin, yaml};
 use crate::check::{self, Check};
 use crate::plan::desired::Ids;
-use crate::ui::{Event, Failure, Ui, human};
+use crate::ui::{Failure, Ui, human};
 use crate::world::World;
 
 /// How many runs are looked at.
@@ -26,21 +26,18 @@ pub(super) async fn run(
     let given = gather::given(world, global, &options.answers)?;
     let found = if options.pre { None } else { installed(world, ui, global, options, &given).await? };
     let mut checks = Vec::new();
-    if let Some(found) = &found {
+    if let Some(found) = found.as_ref().filter(|found| found.complete()) {
         let subject = &found.selected.subject;
         let ids = Ids::of(&subject.subscription_id, &subject.resource_group, &found.inventory.names);
         let last = found.runs(RUNS_LOOKED_AT).await;
         checks.extend(check::running::check(&found.azure, &found.inventory, &ids, &last).await);
-        for check in &checks {
-            ui.say(Event::Checked { check: check.clone() });
-        }
     }
     checks.extend(before(world, ui, global, options, &given, found.as_ref()).await?);
     ui.data(&human::checks(&checks, ui.colour()), &json!({ "checks": checks })).map_err(unwritable)?;
     Ok(u8::from(checks.iter().any(Check::failed)))
 }
 
-/// The installation that flags or answers name, where there is one.
+/// What there is of the installation that flags or answers name, where they name one.
 async fn installed(
     world: &World,
     ui: &Ui,
@@ -51,7 +48,7 @@ async fn installed(
     if status::subject(given).is_err() {
         return Ok(None);
     }
-    runs::find_if_there(world, ui, global, &options.answers).await
+    runs::look_for(world, ui, global, &options.answers).await.map(Some)
 }
 
 /// The checks before an installation or a change, from the answers that were given, else from those

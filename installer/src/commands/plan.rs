@@ -30,6 +30,7 @@ pub(super) async fn run(
     let package = gather::fitted(gather::package(world, options.package.as_deref())?, &intent)?;
     let azure = gather::connect(world, ui, global, &intent.cloud, intent.tenant_id.as_deref()).await?;
     let looked = look(world, ui, &azure, &intent, &secrets, gather::facts(package.as_ref()).as_ref()).await?;
+    tell(ui, &looked.checks);
     let Some((plan, _)) = &looked.planned else { return Err(failed(&looked.checks)) };
     if let Some(path) = &options.out {
         let text = format!("{:#}\n", json!(plan));
@@ -87,6 +88,7 @@ pub(super) async fn make(
     package: Option<&PackageFacts>,
 ) -> Result<Planned, Failure> {
     let looked = look(world, ui, azure, intent, secrets, package).await?;
+    tell(ui, &looked.checks);
     match looked.planned {
         Some((plan, inventory))
             if !looked.checks.iter().any(|check| check.failed() && check.title != FINDING) =>
@@ -95,6 +97,17 @@ pub(super) async fn make(
         }
         _ => Err(failed(&looked.checks)),
     }
+}
+
+/// Tells what came of the checks.
+fn tell(ui: &Ui, checks: &[Check]) {
+    for check in checks {
+        ui.say(Event::Checked { check: check.clone() });
+    }
+    let count = |state: State| checks.iter().filter(|check| check.state == state).count();
+    ui.say(Event::Note {
+        text: format!("{} checks are good, {} failed", count(State::Good), count(State::Failed)),
+    });
 }
 
 /// The failure that checks lead to.
@@ -108,7 +121,7 @@ fn failed(checks: &[Check]) -> Failure {
 }
 
 /// Looks at Mimecast and Azure, plans as far as that goes, and checks whether the plan can be carried
-/// out. Changes nothing, and tells each check's result.
+/// out. Changes nothing.
 pub(super) async fn look(
     world: &World,
     ui: &Ui,
@@ -156,13 +169,6 @@ pub(super) async fn look(
         Err(_) if checks.iter().any(|check| check.side == Side::SignIn && check.failed()) => {}
         Err(error) => checks.push(check::sign_in::unread(&error)),
     }
-    for check in &checks {
-        ui.say(Event::Checked { check: check.clone() });
-    }
-    let count = |state: State| checks.iter().filter(|check| check.state == state).count();
-    ui.say(Event::Note {
-        text: format!("{} checks are good, {} failed", count(State::Good), count(State::Failed)),
-    });
     let days: Vec<u64> = facts.iter().filter_map(|facts| facts.events_a_day).collect();
     let events_expected = (!days.is_empty()).then(|| days.iter().any(|events| *events > 0));
     Ok(Looked { checks, planned, events_expected })

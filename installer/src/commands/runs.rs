@@ -51,16 +51,7 @@ pub(super) async fn find(
 }
 
 /// The same, where it may be that there is none, or one without its Function App.
-pub(super) async fn find_if_there(
-    world: &World,
-    ui: &Ui,
-    global: &Global,
-    options: &AnswerOptions,
-) -> Result<Option<Found>, Failure> {
-    Ok(Some(look_for(world, ui, global, options).await?).filter(Found::complete))
-}
-
-async fn look_for(
+pub(super) async fn look_for(
     world: &World,
     ui: &Ui,
     global: &Global,
@@ -80,7 +71,7 @@ async fn look_for(
 
 impl Found {
     /// Whether the Function App is there.
-    fn complete(&self) -> bool {
+    pub(super) fn complete(&self) -> bool {
         self.inventory.resource(self.site_id.path()).is_some()
     }
 

@@ -28,6 +28,13 @@ async fn every_fault_is_found_at_once_with_its_remedy_and_nothing_is_made() {
     assert_eq!(ids(&good, "failed"), [""; 0]);
     assert!(ids(&good, "good").contains(&"rights".to_owned()), "{}", good.stdout);
 
+    // Where nothing is installed the same is looked at, by one sign-in, and each result is told once.
+    let none = stage.command("doctor", &[]).await.expect(0);
+    assert_eq!(none.stderr.matches("signed in as").count(), 1, "{}", none.stderr);
+    let (told, listed) =
+        (none.stderr.matches("checks are good").count(), none.stdout.matches("Checks: ").count());
+    assert_eq!((told, listed), (0, 1), "{}{}", none.stderr, none.stdout);
+
     stage.environment.insert("MIMECAST_CLIENT_SECRET".to_owned(), "canary-wrong-value".to_owned());
     let subscription = format!("/subscriptions/{}", stage.simulator.subscription_id());
     let state = stage.simulator.state();
