@@ -78,6 +78,9 @@ struct Summary {
     runs_found_busy: u32,
     runs_in_pairs: u32,
     leases_left: u32,
+    leases_lost: u32,
+    /// How often the worker's clock was set back, from a minute ahead to some seconds behind.
+    clock_jumps: u32,
     faults: u32,
     lost_acceptances: u32,
     blobs: &'static str,
@@ -119,6 +122,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         runs_found_busy: tally.runs_found_busy,
         runs_in_pairs: tally.pairs,
         leases_left: tally.leases_left,
+        leases_lost: tally.leases_lost,
+        clock_jumps: tally.clock_jumps,
         faults: tally.faults,
         lost_acceptances: tally.lost_acceptances,
         blobs: match blobs {
@@ -138,6 +143,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "events came twice without a reason, among them\n  {}",
         some(&tally.unexplained)
     );
+    ensure!(tally.letters_left == 0, "a replay left {} records that Azure takes now", tally.letters_left);
     let more = if summary.kills < KILLS_FOR_A_FAIR_SHARE { BODIES_BEYOND * ROWS_OF_A_BODY } else { 0 };
     ensure!(
         summary.duplicate_rows <= summary.events / EVENTS_PER_DUPLICATE + more,

@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use simulator::fault::{Action, Fault, Matcher};
 use simulator::installed::STORAGE_ACCOUNT;
 use simulator::mimecast::Event;
 use worker::command::Work;
@@ -44,7 +46,7 @@ async fn a_run_may_stop_at_every_await_point_and_the_next_completes_it() {
     let mut stopped_while_sending = 0;
     for turns in 1.. {
         assert!(turns < 2_000, "the run never completes");
-        stage.clock.advance(std::time::Duration::from_secs(120));
+        stage.clock.advance(Duration::from_secs(120));
         let at = stage.simulator.clock().now() - time::Duration::seconds(90);
         stage.simulator.mimecast().add((0..3).map(|offset| Event::numbered(number + offset, at)));
         number += 3;
@@ -94,10 +96,53 @@ async fn a_batch_in_doubt_is_named() {
         "checkpoint.txt",
         content
     ));
-    stage.clock.advance(std::time::Duration::from_secs(120));
+    stage.clock.advance(Duration::from_secs(120));
     let report = stage.run().await;
     assert_eq!(report.result, RunResult::Ok);
     assert!(report.message().contains("7 events"), "{}", report.message());
     assert_eq!(stage.lines.of("batches_in_doubt")[0]["batches"][0], batch);
     assert!(stage.checkpoint().in_flight.is_empty());
+}
+
+/// A kill while the next page is awaited repeats nothing: what Azure has taken is written down by then.
+#[tokio::test]
+async fn what_was_accepted_is_written_down_before_the_next_page_comes() {
+    let stage = Stage::new().await;
+    stage.first_run().await;
+    let before = stage.keys().len() as u64;
+    stage.clock.advance(Duration::from_secs(360));
+    let at = stage.simulator.clock().now() - time::Duration::minutes(3);
+    // More than two full bodies, and a page that does not come in this test's time.
+    stage.simulator.mimecast().add((0..4_000).map(|number| Event::numbered(number, at)));
+    let page = Matcher::new("mimecast", "POST", "get-audit-events");
+    let never = Action::Delay(Duration::from_secs(3_600));
+    stage.simulator.faults().add(Fault::once(page, never).skip(5));
+    let worker = stage.worker();
+    let written = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let delivered = stage.keys().len() as u64;
+            let checkpoint = stage.blob("audit-checkpoints", "checkpoint.txt").map(|_| stage.checkpoint());
+            let counted = checkpoint.filter(|checkpoint| checkpoint.in_flight.is_empty());
+            let counted = counted.map_or(0, |checkpoint| {
+                let counts = checkpoint.days.iter().flat_map(|day| day.hours);
+                counts.map(u64::from).sum::<u64>()
+            });
+            if delivered > before && counted == delivered {
+                return delivered;
+            }
+        }
+    };
+    let delivered = tokio::select! {
+        report = worker.work(Work::Sync(Trigger::Timer)) => panic!("it ended: {report:?}"),
+        delivered = tokio::time::timeout(Duration::from_secs(60), written) => delivered.expect("it is never written"),
+    };
+    // The worker is gone; the next one repeats none of it.
+    stage.simulator.data().blobs.break_lease(STORAGE_ACCOUNT, "audit-checkpoints", "checkpoint.txt");
+    let report = stage.run().await;
+    assert_eq!(report.result, RunResult::Ok, "{}", stage.lines.text());
+    let events = stage.simulator.mimecast().events().len() as u64;
+    assert_eq!(report.delivered, events - delivered);
+    let keys = stage.keys();
+    assert_eq!(keys.len() as u64, events);
 }

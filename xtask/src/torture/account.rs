@@ -14,7 +14,7 @@ use simulator::journal::{Entry, Journal};
 pub(super) struct Accounts {
     /// What carried each event into the table, in its order.
     carried: BTreeMap<String, Vec<Carried>>,
-    /// Batches that the worker's journal named as being in flight when it was killed.
+    /// Batches that the worker's journal named as being in flight when it was killed or lost its lease.
     in_flight: BTreeSet<String>,
 }
 
@@ -77,8 +77,9 @@ impl Accounts {
         }
     }
 
-    /// The worker was killed, and this is what it had written. Says whether a batch was on its way.
-    pub(super) fn note_kill(&mut self, checkpoint: Option<&[u8]>) -> bool {
+    /// The worker was killed or lost its lease, and this is what it had written. Says whether a batch was
+    /// on its way.
+    pub(super) fn note_doubt(&mut self, checkpoint: Option<&[u8]>) -> bool {
         let checkpoint = checkpoint.and_then(|content| Checkpoint::read(content).ok());
         let in_flight = checkpoint.map(|checkpoint| checkpoint.in_flight).unwrap_or_default();
         let some = !in_flight.is_empty();
@@ -134,7 +135,7 @@ mod tests {
     fn only_a_batch_in_doubt_explains_a_repetition() {
         let mut accounts = accounts(&[("a", &["1", "2"]), ("b", &["2", "3"]), ("d", &["4!", "4"])]);
         let checkpoint = br#"{"version":1,"in_flight":[{"batch":"1","events":7}]}"#;
-        assert!(accounts.note_kill(Some(checkpoint)));
+        assert!(accounts.note_doubt(Some(checkpoint)));
         let judged = accounts.judge(&["a", "b", "c", "d"].map(str::to_owned));
         let Judged { lost, by_kill, by_lost_answer, unexplained } = judged;
         assert_eq!(lost, ["c"]);
@@ -147,7 +148,7 @@ mod tests {
     #[test]
     fn one_doubt_explains_one_row() {
         let mut accounts = accounts(&[("a", &["1", "2", "3"])]);
-        assert!(accounts.note_kill(Some(br#"{"version":1,"in_flight":[{"batch":"1","events":7}]}"#)));
+        assert!(accounts.note_doubt(Some(br#"{"version":1,"in_flight":[{"batch":"1","events":7}]}"#)));
         let judged = accounts.judge(&["a".to_owned()]);
         assert_eq!((judged.by_kill, judged.unexplained.len()), (1, 1));
         assert_eq!(accounts.rows(), 3);

@@ -35,6 +35,20 @@ const RUNS_PER_PAIR: u32 = 20;
 /// New events before a run at most, and before one in [`RUNS_PER_BACKLOG`], which then has several
 /// batches.
 const EVENTS_PER_RUN: u64 = 400;
+/// Of so many events one is a record that Azure refuses, until the end.
+const EVENTS_PER_REFUSED_ONE: u64 = 3_000;
+/// What Azure refuses.
+const REFUSED: &str = "torture-refused-record";
+/// Of so many runs one loses its lease in the middle, and has another beside it from then on.
+const RUNS_PER_LOST_LEASE: u32 = 40;
+/// How far the worker's clock is ahead of everybody else's at first...
+const CLOCK_AHEAD: Duration = Duration::from_secs(60);
+/// ...and how far behind it is at last.
+const CLOCK_BEHIND: Duration = Duration::from_secs(10);
+/// Of so many runs one finds the worker's clock set back.
+const RUNS_PER_CLOCK_JUMP: u32 = 20;
+/// How far it is set back at most.
+const LONGEST_JUMP: Duration = Duration::from_secs(8);
 /// Events of a backlog at most.
 const EVENTS_PER_BACKLOG: u64 = 3_000;
 /// Of so many runs one has a backlog.
@@ -67,6 +81,10 @@ pub(super) struct Tally {
     pub(super) runs_found_busy: u32,
     pub(super) pairs: u32,
     pub(super) leases_left: u32,
+    /// Leases that a living run lost.
+    pub(super) leases_lost: u32,
+    /// How often the worker's clock was set back.
+    pub(super) clock_jumps: u32,
     pub(super) faults: u32,
     pub(super) lost_acceptances: u32,
 }
@@ -87,6 +105,8 @@ impl AddAssign for Tally {
         self.runs_found_busy += other.runs_found_busy;
         self.pairs += other.pairs;
         self.leases_left += other.leases_left;
+        self.leases_lost += other.leases_lost;
+        self.clock_jumps += other.clock_jumps;
         self.faults += other.faults;
         self.lost_acceptances += other.lost_acceptances;
     }
@@ -114,8 +134,10 @@ pub(super) struct Lane {
     random: fastrand::Rng,
     accounts: Accounts,
     numbered: u64,
-    /// How far the simulator's clock was moved: events happen by the worker's own.
+    /// How far the simulator's clock was moved to end leases, by which no event happens later.
     ahead: Duration,
+    /// How far the worker's clock was set back so far.
+    set_back: Duration,
     typical: Typical,
     /// The lease of a killed run has been seen to run out by the machine's own clock.
     waited: bool,
@@ -128,6 +150,9 @@ impl Lane {
         let simulator = Simulator::start(Options::default()).await?;
         // The bodies tell which rows they held; the tables only count them.
         simulator.data().rows.keep(Keep::Tally);
+        simulator.data().rows.refuse_bodies_with(REFUSED);
+        // The worker has the machine's clock: ours is moved in its place.
+        simulator.clock().set_back(CLOCK_AHEAD);
         let mut environment = simulator.installed();
         for (name, value) in [
             (settings::MIMECAST_OVERLAP, format!("{OVERLAP_SECS}s")),
@@ -147,6 +172,7 @@ impl Lane {
             accounts: Accounts::default(),
             numbered: 0,
             ahead: Duration::ZERO,
+            set_back: Duration::ZERO,
             typical: Typical { calm: half_a_second, with_faults: half_a_second },
             waited: false,
             tally: Tally::default(),
@@ -159,11 +185,14 @@ impl Lane {
             let planned = fault_plan::plan(&mut self.random, self.simulator.faults());
             self.tally.faults += planned.faults;
             self.tally.lost_acceptances += planned.lost_acceptances;
-            self.add_events();
+            self.set_the_workers_clock_back();
+            self.add_events()?;
             if self.random.u32(..RUNS_PER_KILL) == 0 {
                 self.run_and_kill(planned.faults).await?;
             } else if self.random.u32(..RUNS_PER_PAIR) == 0 {
                 self.run_two().await?;
+            } else if self.random.u32(..RUNS_PER_LOST_LEASE) == 0 {
+                self.run_and_lose_the_lease(planned.faults).await?;
             } else {
                 self.run_to_its_end(planned.faults).await?;
             }
@@ -172,9 +201,21 @@ impl Lane {
         self.judge()
     }
 
-    /// New events, of which some arrive late. Their times are the worker's, their arrival the
-    /// simulator's.
-    fn add_events(&mut self) {
+    /// Now and then, until it is behind by as much as this torture can wait for at its end.
+    fn set_the_workers_clock_back(&mut self) {
+        let left = (CLOCK_AHEAD + CLOCK_BEHIND).saturating_sub(self.set_back);
+        if left.is_zero() || self.random.u32(..RUNS_PER_CLOCK_JUMP) > 0 {
+            return;
+        }
+        let by = LONGEST_JUMP.mul_f64(self.random.f64()).min(left);
+        self.simulator.clock().advance(by);
+        self.set_back += by;
+        self.tally.clock_jumps += 1;
+    }
+
+    /// New events, of which some arrive late and some are refused. They happen by the simulator's clock,
+    /// but not later for a lease that was let run out.
+    fn add_events(&mut self) -> anyhow::Result<()> {
         let now = self.simulator.clock().now();
         let backlog = self.random.u32(..RUNS_PER_BACKLOG) == 0;
         let count = self.random.u64(..=if backlog { EVENTS_PER_BACKLOG } else { EVENTS_PER_RUN });
@@ -190,9 +231,16 @@ impl Lane {
                 }
                 false => Arrival::Present,
             };
-            events.push(Event::numbered(self.numbered, at).arriving(arrival));
+            let mut event = Event::numbered(self.numbered, at);
+            if self.random.u64(..EVENTS_PER_REFUSED_ONE) == 0 {
+                let mut json: serde_json::Value = serde_json::from_slice(event.json())?;
+                json["user"] = REFUSED.into();
+                event = Event::raw(at, "authentication_logs", json.to_string().as_bytes());
+            }
+            events.push(event.arriving(arrival));
         }
         self.simulator.mimecast().add(events);
+        Ok(())
     }
 
     fn start(&mut self, arguments: &[&str]) -> anyhow::Result<Child> {
@@ -236,6 +284,30 @@ impl Lane {
         Ok(())
     }
 
+    /// A run whose lease is gone in the middle, as after a pause of its machine that was longer than the
+    /// lease, and one that goes on in its place.
+    async fn run_and_lose_the_lease(&mut self, faults: u32) -> anyhow::Result<()> {
+        let instant = self.typical.of(faults).mul_f64(self.random.f64());
+        let mut first = self.start(&["run", "--once"])?;
+        if let Ok(ended) = tokio::time::timeout(instant, first.wait()).await {
+            ended?;
+            self.note();
+            return Ok(());
+        }
+        self.storage.break_lease(&self.simulator).await?;
+        self.tally.leases_lost += 1;
+        // From here on the first can write nothing: what it has in flight is named by what is there.
+        let checkpoint = self.storage.checkpoint(&self.simulator).await?;
+        self.accounts.note_doubt(checkpoint.as_deref());
+        let second = self.start(&["run", "--once"])?;
+        let (first, second) = tokio::join!(ended(first), ended(second));
+        if found_busy(&first?) && found_busy(&second?) {
+            self.let_the_lease_end().await?;
+        }
+        self.note();
+        Ok(())
+    }
+
     async fn run_and_kill(&mut self, faults: u32) -> anyhow::Result<()> {
         let instant = self.typical.of(faults).mul_f64(1.2 * self.random.f64());
         let mut child = self.start(&["run", "--once"])?;
@@ -262,7 +334,7 @@ impl Lane {
         }
         self.tally.kills += 1;
         let checkpoint = self.storage.checkpoint(&self.simulator).await?;
-        self.tally.kills_in_flight += u32::from(self.accounts.note_kill(checkpoint.as_deref()));
+        self.tally.kills_in_flight += u32::from(self.accounts.note_doubt(checkpoint.as_deref()));
         if self.random.u32(..KILLS_PER_LEASE_LEFT) == 0 {
             self.tally.leases_left += 1;
         } else {
@@ -295,8 +367,9 @@ impl Lane {
     async fn settle(&mut self) -> anyhow::Result<()> {
         self.simulator.faults().clear();
         self.storage.break_lease(&self.simulator).await?;
-        // The last events arrive, and are within the overlap.
-        tokio::time::sleep(Duration::from_secs(LATEST_SECS)).await;
+        // The last events arrive, also by the worker's clock, and are within the overlap.
+        let behind = self.set_back.saturating_sub(CLOCK_AHEAD);
+        tokio::time::sleep(Duration::from_secs(LATEST_SECS) + behind).await;
         let mut attempts = 0..20;
         loop {
             let output = ended(self.start(&["run", "--once"])?).await?;
@@ -309,6 +382,7 @@ impl Lane {
             }
         }
         self.tally.dead_letters = account::letters(&self.storage.dead_letters(&self.simulator).await?);
+        self.simulator.data().rows.refuse_bodies_with("");
         ended(self.start(&["replay"])?).await?;
         self.note();
         self.tally.letters_left = account::letters(&self.storage.dead_letters(&self.simulator).await?);
