@@ -13,6 +13,7 @@
 pub mod checkpoint;
 pub mod cloud;
 pub mod resources;
+pub mod run_errors;
 pub mod secret;
 pub mod settings;
 pub mod streams;

@@ -33,7 +33,7 @@ use url::Url;
 pub use blob::{Access, Uploaded};
 pub use claims::PrincipalKind;
 pub use credential::{AuthMethod, Clock, EnvironmentValues, SignInAttempt, SignedIn};
-pub use error::{AzureError, ErrorLeaf, ErrorTree, Hint, Refusal};
+pub use error::{Advice, AzureError, ErrorLeaf, ErrorTree, Hint, Refusal, advice};
 pub use host::HostStatus;
 pub use id::{IdError, ResourceId};
 pub use publish::Published;

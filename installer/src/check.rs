@@ -10,7 +10,9 @@
 //! * [`region`]: what the regions offer; [`names`]: names that must be free in the world.
 //! * [`workspace`]: the workspace takes rows, and nobody else feeds it from the same account.
 //! * [`running`]: an installation that is there.
+//! * [`explained`]: what each id is about.
 
+pub mod explained;
 pub mod mimecast;
 pub mod names;
 pub mod policy;

@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod arguments;
+mod completions;
 pub mod doctor;
 pub mod gather;
 pub mod install;
@@ -53,6 +54,7 @@ pub async fn run(world: &World) -> ExitCode {
             Command::Backfill(options) => runs::backfill(world, &ui, &arguments.global, options).await,
             Command::Replay(options) => runs::replay(world, &ui, &arguments.global, options).await,
             Command::Answers(command) => answers::run(world, &ui, &arguments.global, command),
+            Command::Completions(options) => completions::run(&ui, options),
         }
     };
     let ended = tokio::select! {

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::world::World;
 pub use event::Event;
-pub use failure::Failure;
+pub use failure::{Code, Failure};
 
 /// What the output is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]

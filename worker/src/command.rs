@@ -241,7 +241,8 @@ fn flags(matches: &ArgMatches) -> Vec<(String, String)> {
     names::ALL.iter().filter_map(given).collect()
 }
 
-fn command() -> Command {
+/// The command line.
+pub fn command() -> Command {
     let to = |flag: &'static str| {
         Arg::new("folder")
             .long(flag)

@@ -1,6 +1,11 @@
 //! The reference pages that come from the code, so that they cannot differ from it.
 
+mod answers;
+mod commands;
 mod content;
+mod errors;
+mod settings;
+mod table;
 
 use anyhow::Context as _;
 use contract::streams::transform::{audit_transform_kql, health_transform_kql};
@@ -11,8 +16,15 @@ use contract::streams::{
 use crate::workspace;
 
 /// The pages: path from the workspace's root, and content.
-fn pages() -> anyhow::Result<[(&'static str, String); 2]> {
-    Ok([("docs/reference/columns.md", columns_page()), ("docs/content.md", content::page()?)])
+fn pages() -> anyhow::Result<[(&'static str, String); 6]> {
+    Ok([
+        ("docs/reference/answers.md", answers::page()),
+        ("docs/reference/columns.md", columns_page()),
+        ("docs/reference/commands.md", commands::page()),
+        ("docs/reference/errors.md", errors::page()),
+        ("docs/reference/settings.md", settings::page()),
+        ("docs/content.md", content::page()?),
+    ])
 }
 
 /// Writes the pages where they belong.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use azure_core::error::ErrorKind;
 
-pub use hint::Hint;
+pub use hint::{Hint, Row as Advice, advice};
 pub use refusal::Refusal;
 pub use tree::{ErrorLeaf, ErrorTree};
 

@@ -1,6 +1,7 @@
 //! An installation that is there: references, host, timer, package, keys, and its last runs.
 
 use contract::resources::{PACKAGE_TAG, TIMER_FUNCTION};
+use contract::run_errors;
 use serde_json::{Map, Value};
 
 use super::{Check, Side};
@@ -172,7 +173,10 @@ fn last_run(runs: &Result<Vec<Map<String, Value>>, AzureError>) -> Check {
             Side::Running,
             TITLE,
             what,
-            "the next tick goes on where it stopped; see docs/operations.md",
+            run_errors::find(text("ErrorCode")).map_or(
+                "the next tick goes on where it stopped; docs/reference/errors.md explains its code",
+                |error| error.remedy,
+            ),
         );
     }
     if number("LagSeconds") > LAG_WORTH_A_WORD_SECS {

@@ -51,6 +51,9 @@ pub enum Command {
     Answers(AnswersCommand),
     /// Remove an installation. The tables and their rows stay, unless `--purge` says otherwise.
     Teardown(TeardownOptions),
+    /// Print a script that lets a shell complete commands and flags, such as
+    /// `source <(mimecast-sentinel completions bash)`.
+    Completions(CompletionsOptions),
 }
 
 /// What to do with the answers file.
@@ -71,6 +74,14 @@ pub enum AnswersCommand {
         /// The parameters file.
         file: PathBuf,
     },
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsOptions {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
 }
 
 /// Flags that every command takes.

@@ -12,7 +12,7 @@ use crate::azure::{AuthMethod, Azure, AzureError, Clock, ConnectOptions, Environ
 use crate::check;
 use crate::deploy::package::{Functions, Package};
 use crate::plan::{PackageFacts, PackageSource};
-use crate::ui::{Event, Failure, Ui};
+use crate::ui::{Code, Event, Failure, Ui};
 use crate::world::World;
 use contract::cloud::CloudProfile;
 use contract::secret::Secret;
@@ -70,7 +70,7 @@ fn wrong(problems: Vec<Problem>) -> Failure {
     } else {
         format!("the answers have {count} problems")
     };
-    Failure::problems(what, problems)
+    Failure::problems(Code::Answers, what, problems)
 }
 
 fn flags(global: &Global, options: &AnswerOptions) -> Result<Given, Vec<Problem>> {
@@ -125,15 +125,19 @@ pub(crate) fn intent(world: &World, given: &Given) -> Result<Intent, Failure> {
 pub(crate) fn recorded(settings: Option<&BTreeMap<String, String>>) -> Result<Given, Failure> {
     let recorded = settings.and_then(|settings| settings.get(MIMECAST_SENTINEL_ANSWERS));
     let recorded = recorded.ok_or_else(|| {
-        Failure::user(format!("the app has no setting `{MIMECAST_SENTINEL_ANSWERS}`; `install` writes it"))
+        Failure::user(
+            Code::NotRecorded,
+            format!("the app has no setting `{MIMECAST_SENTINEL_ANSWERS}`; `install` writes it"),
+        )
     })?;
-    yaml::read(recorded, |_| Origin::Recorded)
-        .map_err(|problems| Failure::problems("the recorded answers cannot be read", problems))
+    yaml::read(recorded, |_| Origin::Recorded).map_err(|problems| {
+        Failure::problems(Code::NotRecorded, "the recorded answers cannot be read", problems)
+    })
 }
 
 /// The cloud alone, for commands that need no answers.
 pub(crate) fn cloud(world: &World, given: &Given) -> Result<CloudProfile, Failure> {
-    crate::answers::intent::cloud(given, world).map_err(Failure::user)
+    crate::answers::intent::cloud(given, world).map_err(|message| Failure::user(Code::Answers, message))
 }
 
 /// The secrets that are not in a vault.
@@ -180,8 +184,9 @@ pub(crate) fn read_secrets<'a>(
     world: &World,
     sources: impl IntoIterator<Item = (&'a str, &'a SecretSource)>,
 ) -> Result<Secrets, Failure> {
-    Secrets::read(world, sources)
-        .map_err(|errors| Failure::problems("a secret could not be read", errors.iter().map(full)))
+    Secrets::read(world, sources).map_err(|errors| {
+        Failure::problems(Code::Secret, "a secret could not be read", errors.iter().map(full))
+    })
 }
 
 fn full(error: &crate::answers::secret::SecretError) -> String {

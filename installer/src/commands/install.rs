@@ -13,7 +13,7 @@ use crate::azure::{Azure, ResourceId};
 use crate::plan::{Plan, Severity};
 use crate::provision::{Failed, Material, ProvisionError, Provisioned, provision};
 use crate::ui::failure::Kind;
-use crate::ui::{Event, Failure, Ui, human};
+use crate::ui::{Code, Event, Failure, Ui, human};
 use crate::verify::{Report, probe};
 use crate::world::World;
 
@@ -30,8 +30,9 @@ pub(super) async fn run(
     let saved = options.plan.as_deref().map(|path| load(world, path)).transpose()?;
     let mut given = gather::given(world, global, &options.answers)?;
     if let (Some(saved), None) = (&saved, &options.answers.answers) {
-        let mut recorded = yaml::read(&saved.answers, |_| Origin::Recorded)
-            .map_err(|problems| Failure::problems("the plan's answers cannot be read", problems))?;
+        let mut recorded = yaml::read(&saved.answers, |_| Origin::Recorded).map_err(|problems| {
+            Failure::problems(Code::Answers, "the plan's answers cannot be read", problems)
+        })?;
         recorded.overlay(given);
         given = recorded;
     }
@@ -100,7 +101,7 @@ pub(super) fn require_unrefused(plan: &Plan) -> Result<(), Failure> {
         .iter()
         .filter(|finding| finding.severity == Severity::Refuses)
         .map(|finding| format!("{}; {}", finding.message, finding.remedy.as_deref().unwrap_or_default()));
-    Err(Failure::problems("the plan cannot be carried out; nothing was changed", reasons))
+    Err(Failure::problems(Code::Refused, "the plan cannot be carried out; nothing was changed", reasons))
 }
 
 /// Reads a plan that `plan --out` wrote.
@@ -131,7 +132,11 @@ fn unmoved(saved: &Plan, now: &Plan) -> Result<(), Failure> {
     if moved.is_empty() {
         return Ok(());
     }
-    Err(Failure::problems("what the plan saw has changed since; nothing was done. Make a new plan", moved))
+    Err(Failure::problems(
+        Code::Moved,
+        "what the plan saw has changed since; nothing was done. Make a new plan",
+        moved,
+    ))
 }
 
 fn finish(ui: &Ui, plan: &Plan, report: Option<&Report>) -> Result<u8, Failure> {
@@ -160,11 +165,14 @@ pub(super) fn confirm(world: &World, ui: &Ui, yes: bool, question: &str) -> Resu
     if yes || ui.confirm(world, question) {
         return Ok(());
     }
-    Err(Failure::user(if world.terminal.input {
-        "cancelled; nothing was changed"
-    } else {
-        "not confirmed, and there is no terminal to ask on: give --yes; nothing was changed"
-    }))
+    Err(Failure::user(
+        Code::NotConfirmed,
+        if world.terminal.input {
+            "cancelled; nothing was changed"
+        } else {
+            "not confirmed, and there is no terminal to ask on: give --yes; nothing was changed"
+        },
+    ))
 }
 
 /// Carries a plan out, until its end or until the person stops it.
@@ -187,9 +195,10 @@ pub fn unfinished(failed: Failed) -> Failure {
     let mut failure = match &failed.source {
         error @ ProvisionError::Circle(_) => Failure::internal(error),
         ProvisionError::Stopped if failed.under_way.is_empty() => {
-            Failure::user("stopped; what Azure was busy with has ended")
+            Failure::user(Code::Stopped, "stopped; what Azure was busy with has ended")
         }
         ProvisionError::Stopped => Failure::problems(
+            Code::Stopped,
             "stopped at once; Azure goes on with what it was busy with:",
             failed.under_way.iter(),
         ),

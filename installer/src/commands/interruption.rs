@@ -5,7 +5,7 @@ use futures::channel::mpsc;
 
 use crate::provision::Steer;
 use crate::ui::failure::Kind;
-use crate::ui::{Event, Failure, Ui};
+use crate::ui::{Code, Event, Failure, Ui};
 use crate::world::{Asked, Signals, SignalsGoTo, World};
 
 /// Question at the first Ctrl-C.
@@ -91,7 +91,8 @@ pub(super) async fn of_command(world: &World) -> Failure {
             _ = signals_go_to.wait_for(|now| *now != SignalsGoTo::Command) => {}
         }
     }
-    let mut failure = Failure::user("stopped while looking at the result; the plan itself was carried out");
+    let mut failure =
+        Failure::user(Code::Stopped, "stopped while looking at the result; the plan itself was carried out");
     failure.kind = Kind::Interrupted;
     failure.after(vec!["the whole plan".to_owned()], "`mimecast-sentinel status` shows how things stand")
 }

@@ -14,7 +14,7 @@ use crate::inventory::Inventory;
 use crate::inventory::observe::observe;
 use crate::mimecast::{self, MimecastError, MimecastFacts};
 use crate::plan::{Finding, PackageFacts, Plan, Severity, plan};
-use crate::ui::{Event, Failure, Ui, human};
+use crate::ui::{Code, Event, Failure, Ui, human};
 use crate::world::World;
 
 /// Runs the command.
@@ -117,7 +117,7 @@ fn failed(checks: &[Check]) -> Failure {
         1 => "a check failed; nothing was changed".to_owned(),
         count => format!("{count} checks failed; nothing was changed"),
     };
-    Failure::problems(what, failed)
+    Failure::problems(Code::Checks, what, failed)
 }
 
 /// Looks at Mimecast and Azure, plans as far as that goes, and checks whether the plan can be carried

@@ -14,7 +14,7 @@ use crate::plan::rotation::{ROTATE_STEP, rotation};
 use crate::plan::trial::put_back;
 use crate::provision::Material;
 use crate::ui::failure::Kind;
-use crate::ui::{Event, Failure, Ui, human};
+use crate::ui::{Code, Event, Failure, Ui, human};
 use crate::world::World;
 
 /// How far back new values are tried: their rights count, not how much there is.
@@ -51,8 +51,10 @@ pub(super) async fn run(
     let made = install::carry_out(&found.azure, ui, world, &plan, &material).await?;
     let result = made.resources.get(ROTATE_STEP).cloned().unwrap_or_default();
     if let Some(reason) = put_back(&result) {
-        let mut failure =
-            Failure::user(format!("the new value was not good, and the old one was put back: {reason}"));
+        let mut failure = Failure::user(
+            Code::PutBack,
+            format!("the new value was not good, and the old one was put back: {reason}"),
+        );
         failure.kind = Kind::Partial;
         return Err(failure);
     }
@@ -81,6 +83,7 @@ fn accounts(intent: &Intent, named: Option<&str>) -> Result<Vec<String>, Failure
         .collect();
     if meant.is_empty() {
         return Err(Failure::problems(
+            Code::NoSuchSecret,
             format!("`{}` is no account of this installation; its accounts are:", named.unwrap_or_default()),
             intent.accounts.iter().map(|account| account.key.clone()),
         ));
@@ -101,6 +104,7 @@ fn chosen(intent: &Intent, named: Option<&str>) -> Result<Vec<(String, SecretSou
             .collect();
         if ours.is_empty() {
             return Err(Failure::user(
+                Code::ForeignSecret,
                 "every Mimecast secret of this installation is in a vault that is not ours; its owner writes the new version there, and the app reads it within a day or at its next restart",
             ));
         }
@@ -113,15 +117,20 @@ fn chosen(intent: &Intent, named: Option<&str>) -> Result<Vec<(String, SecretSou
     };
     let found: Vec<&(String, &SecretSource)> = sources.iter().filter(|(key, _)| meant(key)).collect();
     match found.as_slice() {
-        [(key, SecretSource::KeyVault(_))] => Err(Failure::user(format!(
-            "`{key}` is in a vault that is not ours; its owner writes the new version there, and the app reads it within a day or at its next restart"
-        ))),
+        [(key, SecretSource::KeyVault(_))] => Err(Failure::user(
+            Code::ForeignSecret,
+            format!(
+                "`{key}` is in a vault that is not ours; its owner writes the new version there, and the app reads it within a day or at its next restart"
+            ),
+        )),
         [(key, source)] => Ok(vec![(key.clone(), (*source).clone())]),
         [] => Err(Failure::problems(
+            Code::NoSuchSecret,
             format!("`{named}` is no secret of this installation; its secrets are:"),
             sources.iter().map(|(key, _)| key.clone()),
         )),
         several => Err(Failure::problems(
+            Code::NoSuchSecret,
             format!("`{named}` is the name of several secrets; give one of:"),
             several.iter().map(|(key, _)| key.clone()),
         )),

@@ -17,7 +17,7 @@ use crate::inventory::Inventory;
 use crate::inventory::observe::observe_installation;
 use crate::plan::desired::Ids;
 use crate::plan::template::{SITES_VERSION, api_version};
-use crate::ui::{Event, Failure, Ui};
+use crate::ui::{Code, Event, Failure, Ui};
 use crate::world::World;
 
 /// An installation that was found.
@@ -40,14 +40,17 @@ pub(super) async fn find(
         return Ok(found);
     }
     let (subject, there) = (&found.selected.subject, found.inventory.owned.len());
-    Err(Failure::user(if there == 0 {
-        format!("there is no installation `{}` in `{}`", subject.installation, subject.resource_group)
-    } else {
-        format!(
-            "the installation `{}` has no Function App, and {there} other resources; `install` completes it",
-            subject.installation
-        )
-    }))
+    Err(Failure::user(
+        Code::NoInstallation,
+        if there == 0 {
+            format!("there is no installation `{}` in `{}`", subject.installation, subject.resource_group)
+        } else {
+            format!(
+                "the installation `{}` has no Function App, and {there} other resources; `install` completes it",
+                subject.installation
+            )
+        },
+    ))
 }
 
 /// The same, where it may be that there is none, or one without its Function App.
@@ -107,8 +110,10 @@ impl Found {
     async fn ask(&self, input: &str) -> Result<(), Failure> {
         let functions = self.azure.functions(&self.site_id).await.map_err(|error| Failure::of(&error))?;
         if functions.iter().all(|function| function.name != QUEUE_FUNCTION) {
-            let mut failure =
-                Failure::user("this installation has no work queue, which this needs; nothing was asked for");
+            let mut failure = Failure::user(
+                Code::NoQueue,
+                "this installation has no work queue, which this needs; nothing was asked for",
+            );
             failure.problems.push(
                 "what to do: put `work_queue: always` under `collect:` in the answers and run \
                  `mimecast-sentinel install --answers FILE`, which adds it"
@@ -233,14 +238,15 @@ pub(super) async fn backfill(
 ) -> Result<u8, Failure> {
     let instant = |name: &str, text: &str| {
         OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
-            Failure::user(format!(
-                "`{name} {text}` is not a time; accepted: RFC 3339, such as 2026-11-25T00:00:00Z"
-            ))
+            Failure::user(
+                Code::Range,
+                format!("`{name} {text}` is not a time; accepted: RFC 3339, such as 2026-11-25T00:00:00Z"),
+            )
         })
     };
     let (from, to) = (instant("--from", &options.from)?, instant("--to", &options.to)?);
     if from >= to {
-        return Err(Failure::user("--from must be before --to"));
+        return Err(Failure::user(Code::Range, "--from must be before --to"));
     }
     let found = find(world, ui, global, &options.answers).await?;
     let only = if options.only_missing { " only-missing" } else { "" };

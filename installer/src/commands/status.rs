@@ -17,7 +17,7 @@ use crate::plan::change::Change;
 use crate::plan::desired::VERSION;
 use crate::plan::removal::Subject;
 use crate::plan::{self, Plan, tag};
-use crate::ui::{Failure, Ui, human};
+use crate::ui::{Code, Failure, Ui, human};
 use crate::verify::reference;
 use crate::world::World;
 
@@ -52,6 +52,7 @@ pub(super) fn subject(given: &Given) -> Result<Selected, Failure> {
                 group.is_none().then_some("--resource-group NAME"),
             ];
             Err(Failure::problems(
+                Code::NotNamed,
                 "which installation? Give --answers FILE, or:",
                 missing.into_iter().flatten(),
             ))

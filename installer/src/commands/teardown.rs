@@ -16,7 +16,7 @@ use crate::plan::removal::{Extent, Subject, removal};
 use crate::plan::{Action, Plan};
 use crate::provision::Material;
 use crate::ui::failure::Kind;
-use crate::ui::{Event, Failure, Ui, human};
+use crate::ui::{Code, Event, Failure, Ui, human};
 use crate::world::World;
 
 /// Runs the command.
@@ -91,9 +91,12 @@ fn type_the_tables(
     for table in tables.iter().filter(|table| !options.purge_table.contains(table)) {
         let typed = ui.ask_text(world, &format!("All rows of `{table}` go for good. Type its name"));
         if typed.is_none_or(|typed| typed.trim() != *table) {
-            return Err(Failure::user(format!(
-                "that is not `{table}`; cancelled, nothing was changed. Without --purge the tables stay"
-            )));
+            return Err(Failure::user(
+                Code::NotConfirmed,
+                format!(
+                    "that is not `{table}`; cancelled, nothing was changed. Without --purge the tables stay"
+                ),
+            ));
         }
     }
     Ok(())

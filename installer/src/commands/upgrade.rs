@@ -15,7 +15,7 @@ use crate::plan::trial::{TRIAL_STEP, put_back};
 use crate::plan::{self, Action, PackageFacts, PackageSource, Plan, tag};
 use crate::provision::Material;
 use crate::ui::failure::Kind;
-use crate::ui::{Event, Failure, Ui, human};
+use crate::ui::{Code, Event, Failure, Ui, human};
 use crate::world::World;
 
 /// Runs the command.
@@ -36,6 +36,7 @@ pub(super) async fn run(
     let current = site.and_then(|site| tag(site, PACKAGE_TAG)).map(str::to_owned);
     let Some(current) = current else {
         return Err(Failure::user(
+            Code::NoPackage,
             "no worker package was published yet, so there is nothing to upgrade; `install` completes the installation",
         ));
     };
@@ -66,8 +67,10 @@ pub(super) async fn run(
     let trial = made.resources.get(TRIAL_STEP).cloned().unwrap_or_default();
     if let Some(reason) = put_back(&trial) {
         let verb = if options.rollback { "going back" } else { "the upgrade" };
-        let mut failure =
-            Failure::user(format!("{verb} was not good, and what ran before was put back: {reason}"));
+        let mut failure = Failure::user(
+            Code::PutBack,
+            format!("{verb} was not good, and what ran before was put back: {reason}"),
+        );
         failure.kind = Kind::Partial;
         failure.problems.push(if trial["works_again"] == true {
             format!("package {current} runs again, and a good run of it was seen")

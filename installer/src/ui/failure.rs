@@ -2,12 +2,15 @@
 //!
 //! The only place that knows whose fault a thing is, and so the exit code.
 
+mod code;
+
 use std::error::Error;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
 use crate::azure::{AzureError, Hint};
+pub use code::Code;
 
 /// Whose fault a failure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +42,8 @@ impl Kind {
 pub struct Failure {
     /// Whose fault it is.
     pub kind: Kind,
+    /// What failed, in a word that `docs/reference/errors.md` explains.
+    pub code: Code,
     /// What happened, then its causes, outermost first.
     pub chain: Vec<String>,
     /// Further problems of the same rank, such as all that is wrong with the answers.
@@ -55,9 +60,10 @@ pub struct Failure {
 
 impl Failure {
     /// A failure that the person can put right.
-    pub fn user(message: impl Into<String>) -> Self {
+    pub fn user(code: Code, message: impl Into<String>) -> Self {
         Self {
             kind: Kind::User,
+            code,
             chain: vec![message.into()],
             problems: Vec::new(),
             done: Vec::new(),
@@ -69,28 +75,29 @@ impl Failure {
 
     /// The same with every problem listed.
     pub fn problems<P: std::fmt::Display>(
+        code: Code,
         message: impl Into<String>,
         problems: impl IntoIterator<Item = P>,
     ) -> Self {
         Self {
             problems: problems.into_iter().map(|problem| problem.to_string()).collect(),
-            ..Self::user(message)
+            ..Self::user(code, message)
         }
     }
 
     /// Our own fault.
     pub fn internal(error: &dyn Error) -> Self {
-        Self { kind: Kind::Internal, chain: chain(error), ..Self::user("") }
+        Self { kind: Kind::Internal, chain: chain(error), ..Self::user(Code::Internal, "") }
     }
 
     /// A failed stage, with what Azure says about it wherever in the chain it stands.
     pub fn of(error: &(dyn Error + 'static)) -> Self {
-        let azure = azure_error(error);
+        let azure = code::azure_error(error);
         Self {
             chain: chain(error),
             hint: azure.and_then(AzureError::hint),
             request_id: azure.and_then(AzureError::request_id).map(str::to_owned),
-            ..Self::user("")
+            ..Self::user(Code::of(error), "")
         }
     }
 
@@ -138,6 +145,7 @@ impl Failure {
         if let Some(request_id) = &self.request_id {
             let _ = writeln!(text, "request id: {request_id}");
         }
+        let _ = writeln!(text, "code: {}", self.code.word());
         if self.kind == Kind::Internal {
             text.push_str("\nThis is a fault of the installer. Please report it with the lines above.\n");
         }
@@ -147,6 +155,7 @@ impl Failure {
     /// The same for programs.
     pub fn json(&self) -> Value {
         json!({ "error": {
+            "code": self.code.word(),
             "message": self.chain.first(),
             "causes": self.chain.iter().skip(1).collect::<Vec<_>>(),
             "problems": self.problems,
@@ -174,20 +183,9 @@ fn chain(error: &dyn Error) -> Vec<String> {
     texts
 }
 
-fn azure_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a AzureError> {
-    let mut here: Option<&'a (dyn Error + 'static)> = Some(error);
-    while let Some(each) = here {
-        if let Some(azure) = each.downcast_ref::<AzureError>() {
-            return Some(azure);
-        }
-        here = each.source();
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Failure, Kind};
+    use super::{Code, Failure, Kind};
 
     #[derive(Debug, thiserror::Error)]
     #[error("making the table")]
@@ -202,14 +200,14 @@ mod tests {
         assert_eq!(failure.kind, Kind::Partial);
         assert_eq!(
             failure.text(),
-            "error: making the table\n  caused by: no room\n\n  done so far: resource group\n  to go on:    run it again\n"
+            "error: making the table\n  caused by: no room\n\n  done so far: resource group\n  to go on:    run it again\ncode: internal\n"
         );
         assert_eq!(failure.json()["error"]["exit_code"], 3);
     }
 
     #[test]
     fn nothing_done_is_the_persons_to_put_right() {
-        let failure = Failure::user("no").after(Vec::new(), "run it again");
+        let failure = Failure::user(Code::File, "no").after(Vec::new(), "run it again");
         assert_eq!((failure.kind, failure.kind.exit_code()), (Kind::User, 1));
         assert!(failure.text().contains("done so far: nothing"));
     }

@@ -8,6 +8,7 @@
 
 mod answers;
 mod azure;
+mod completions;
 mod content;
 mod doctor;
 mod faults;

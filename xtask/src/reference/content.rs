@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use installer::content::workbook::Workbook;
 use installer::content::{ContentError, Library, StandsOn};
 
+use super::table::row;
+
 /// The page.
 ///
 /// # Errors
@@ -91,11 +93,6 @@ pub(super) fn page() -> Result<String, ContentError> {
 
 fn code(text: &str) -> String {
     format!("`{text}`")
-}
-
-fn row(page: &mut String, cells: &[&str]) {
-    let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
-    let _ = writeln!(page, "| {} |", cells.join(" | "));
 }
 
 /// The events or columns that an item relies on, and the sample that shows them.

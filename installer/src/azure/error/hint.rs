@@ -12,13 +12,23 @@ pub struct Hint {
     pub link: &'static str,
 }
 
-/// One piece of advice: for errors of this code (empty: any) whose text has these words.
-pub(super) struct Row {
-    pub(super) code: &'static str,
-    pub(super) words: &'static str,
-    /// With `{object}`, `{action}`, `{scope}`, `{namespace}` and `{policy}` where Azure names them.
-    text: &'static str,
-    link: &'static str,
+/// One piece of advice.
+#[derive(Debug)]
+pub struct Row {
+    /// For errors of this code; empty: of any.
+    pub code: &'static str,
+    /// Whose text has these words.
+    pub words: &'static str,
+    /// What to do, with `{object}`, `{action}`, `{scope}`, `{namespace}` and `{policy}` where Azure names
+    /// them.
+    pub text: &'static str,
+    /// Where to read on.
+    pub link: &'static str,
+}
+
+/// All advice by code, in the order in which it is looked through.
+pub fn advice() -> impl Iterator<Item = &'static Row> {
+    REFUSALS.iter().chain(SIGN_INS)
 }
 
 const fn row(code: &'static str, words: &'static str, text: &'static str, link: &'static str) -> Row {
