@@ -22,12 +22,14 @@ pub mod trial;
 
 use std::collections::BTreeMap;
 
+use contract::settings::MIMECAST_SENTINEL_ANSWERS;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::answers::intent::{Intent, OnDeletedVault, RoleAssignments};
+use crate::answers::recorded;
 use crate::inventory::{Inventory, installation_of};
-use change::{Change, differences};
+use change::{Change, PropertyChange, differences};
 use desired::{Conduct, Desired, Ids};
 pub use step::{Action, Finding, PackageBefore, Rotation, Severity, Step, Trial, Watched};
 use template::{TemplateError, Templates};
@@ -449,7 +451,9 @@ impl Planner<'_> {
     }
 
     fn secret(&mut self, resource: Desired, answer: String) {
-        if let Some(actual) = self.inventory.resource(&resource.id) {
+        let actual = self.inventory.resource(&resource.id);
+        let changes = if actual.is_some() { self.account_changes(&answer) } else { Vec::new() };
+        if let Some(actual) = actual.filter(|_| changes.is_empty()) {
             let version = actual["properties"]["secretUriWithVersion"]
                 .as_str()
                 .and_then(|uri| uri.rsplit('/').next())
@@ -472,10 +476,28 @@ impl Planner<'_> {
                 answer,
             },
             depends_on: resource.depends_on,
-            change: Change::Create,
+            change: if changes.is_empty() { Change::Create } else { Change::Update(changes) },
             // It goes with its vault.
             undo: None,
         });
+    }
+
+    /// What the secret of one of several accounts holds beside its secrets, as far as it differs from what
+    /// was recorded when it was written: its value cannot be compared, and no app setting has it.
+    fn account_changes(&self, path: &str) -> Vec<PropertyChange> {
+        let account = self.intent.accounts.iter().find(|account| account.path == path);
+        let settings = self.inventory.settings.as_ref();
+        let recorded = settings.and_then(|settings| settings.get(MIMECAST_SENTINEL_ANSWERS));
+        let (Some(account), Some(recorded)) = (account, recorded) else { return Vec::new() };
+        let changes = recorded::account_differences(recorded, &self.intent.recorded, &account.key);
+        changes
+            .into_iter()
+            .map(|(word, before, after)| PropertyChange {
+                path: word,
+                before: before.map(Value::from),
+                after: after.map_or(Value::Null, Value::from),
+            })
+            .collect()
     }
 
     fn role(&mut self, resource: Desired) {

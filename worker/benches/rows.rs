@@ -3,18 +3,15 @@
 //! `cargo bench -p worker --bench rows`. It prints figures and asserts nothing. The time is that spent
 //! on the processor, as Linux counts it, so that other programs change the figures little.
 
-#![expect(clippy::print_stdout, reason = "figures are what this is for")]
 #![expect(clippy::unwrap_used, reason = "a missing sample ends the program")]
 
-use std::time::Duration;
+mod timing;
 
 use serde_json::Value;
 use time::macros::datetime;
+use timing::{Shown, heading, measure};
 use worker::poll::Record;
 use worker::transform::{Transformer, event_info, event_time};
-
-/// How long each figure is measured, after a tenth of that to warm up.
-const MEASURED: Duration = Duration::from_secs(2);
 
 fn main() {
     let all = samples("");
@@ -22,7 +19,7 @@ fn main() {
     let comma: Vec<Sample> = samples("authentication for ");
     let spaces = samples("Action Performed");
     let java = samples("Creating the auditLog entry");
-    println!("{:<44} {:>12} {:>10} {:>12} {:>10}", "", "rows/s", "ns/row", "allocations", "bytes/row");
+    heading("row");
     for (name, samples) in
         [("comma form", &comma), ("all forms", &all), ("space form", &spaces), ("java dump", &java)]
     {
@@ -89,7 +86,7 @@ fn samples(words: &str) -> Vec<Sample> {
 
 fn whole(name: &str, mut transformer: Transformer, samples: &[Sample]) {
     let mut out = Vec::with_capacity(1 << 20);
-    measure(name, samples, |sample| {
+    measure(name, Shown::Bytes, samples, |sample| {
         let record = sample.record();
         let key = transformer.key(&record);
         let before = out.len();
@@ -108,7 +105,7 @@ fn rows(name: &str, samples: &[Sample]) {
     let keys: Vec<_> = samples.iter().map(|sample| transformer.key(&sample.record())).collect();
     let mut out = Vec::with_capacity(1 << 20);
     let mut next = 0;
-    measure(name, samples, |sample| {
+    measure(name, Shown::Bytes, samples, |sample| {
         let key = &keys[next];
         next = (next + 1) % keys.len();
         let before = out.len();
@@ -123,45 +120,5 @@ fn rows(name: &str, samples: &[Sample]) {
 
 fn part(name: &str, samples: &[Sample], work: impl Fn(&mut Transformer, &Sample) -> u64) {
     let mut transformer = Transformer::new("main");
-    measure(name, samples, |sample| work(&mut transformer, sample));
-}
-
-/// The time that this program has spent on a processor, the first number of its `schedstat`
-/// (<https://docs.kernel.org/scheduler/sched-stats.html>).
-fn spent() -> Duration {
-    let figures = std::fs::read_to_string("/proc/self/schedstat").unwrap();
-    Duration::from_nanos(figures.split(' ').next().unwrap().parse().unwrap())
-}
-
-/// Runs the work over the samples, in order and again, and prints its figures. The work gives the
-/// row's bytes, or any number that keeps it from being left out.
-fn measure(name: &str, samples: &[Sample], mut work: impl FnMut(&Sample) -> u64) {
-    let mut round = |length: Duration| {
-        let (mut done, mut sum) = (0_u64, 0_u64);
-        let start = spent();
-        while spent() - start < length {
-            // Asking for the time must not count.
-            for _ in 0..1_000 {
-                for sample in samples {
-                    sum = sum.wrapping_add(std::hint::black_box(work(std::hint::black_box(sample))));
-                }
-                done += samples.len() as u64;
-            }
-        }
-        (done, sum, spent() - start)
-    };
-    round(MEASURED / 10);
-    let (done, sum, elapsed) = round(MEASURED);
-    let allocations = allocation_counter::measure(|| {
-        for _ in 0..100 {
-            for sample in samples {
-                std::hint::black_box(work(sample));
-            }
-        }
-    });
-    let per_second = done as f64 / elapsed.as_secs_f64();
-    let per_row = allocations.count_total as f64 / (100 * samples.len()) as f64;
-    let bytes =
-        if name.ends_with("alone") { String::new() } else { format!("{:.0}", sum as f64 / done as f64) };
-    println!("{name:<44} {per_second:>12.0} {:>10.0} {per_row:>12.3} {bytes:>10}", 1e9 / per_second);
+    measure(name, Shown::Speed, samples, |sample| work(&mut transformer, sample));
 }

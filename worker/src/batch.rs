@@ -15,9 +15,9 @@ use uuid::Uuid;
 /// reserve, because how Azure counts is not published.
 pub const LIMIT_BYTES: usize = 950_000;
 
-/// Chosen by measurement: level 1 costs 2.1 to 2.5 µs an event, level 6 3.5 to 6.8, for calls whose
+/// The level that bodies are compressed with. Chosen by measurement: level 1 costs 2.1 to 2.5 µs an event, level 6 3.5 to 6.8, for calls whose
 /// number the plain size decides.
-const LEVEL: Compression = Compression::new(1);
+pub const LEVEL: u32 = 1;
 
 /// How much is gathered before the compressor is called.
 const CHUNK_BYTES: usize = 32 * 1024;
@@ -259,7 +259,7 @@ struct Encoder {
 impl Encoder {
     fn new() -> Self {
         // 15 is the largest window that gzip has.
-        Self { compress: Compress::new_gzip(LEVEL, 15), body: Vec::new() }
+        Self { compress: Compress::new_gzip(Compression::new(LEVEL), 15), body: Vec::new() }
     }
 
     fn push(&mut self, mut plain: &[u8]) {

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use azure_core::cloud::CustomConfiguration;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
 use azure_core::error::ErrorKind;
-use azure_core::http::{ClientOptions, RetryOptions, Transport};
+use azure_core::http::policies::{Policy, PolicyResult};
+use azure_core::http::{ClientOptions, Context, Request, RetryOptions, StatusCode, Transport};
 use azure_identity::{
     ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
     ManagedIdentityCredentialOptions, UserAssignedId,
@@ -25,6 +26,33 @@ pub fn client_options(http: &reqwest::Client) -> ClientOptions {
         transport: Some(Transport::new(Arc::new(http.clone()))),
         retry: RetryOptions::none(),
         ..ClientOptions::default()
+    }
+}
+
+/// The same for a client that signs in with this credential: a token that the service refuses before its
+/// time is replaced by a new one, once.
+pub fn signed_in_options(http: &reqwest::Client, credential: &Credential) -> ClientOptions {
+    let renewal: Arc<dyn Policy> = Arc::new(RenewRefused(credential.clone()));
+    ClientOptions { per_call_policies: vec![renewal], ..client_options(http) }
+}
+
+/// Stands before the policy that adds the token, which forgets its own copy of a refused one.
+#[derive(Debug)]
+struct RenewRefused(Credential);
+
+#[async_trait::async_trait]
+impl Policy for RenewRefused {
+    async fn send(&self, context: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
+        let Some((following, rest)) = next.split_first() else {
+            return Err(azure_core::Error::with_message(ErrorKind::Other, "the pipeline ends too early"));
+        };
+        let answer = following.send(context, request, rest).await?;
+        if answer.status() != StatusCode::Unauthorized {
+            return Ok(answer);
+        }
+        self.0.renew()?;
+        request.body_mut().reset().await?;
+        following.send(context, request, rest).await
     }
 }
 

@@ -96,6 +96,7 @@ impl Account {
         let mut report = Report::begin(&self.world, trigger);
         self.log.event(Level::Info, "run_started", json!({ "run": report.run_id, "trigger": trigger }));
         let mut standing = Standing::Settled;
+        let mut taken = None;
         let place = match work {
             Work::Slice(slice) => self.place_of(slice),
             _ => self.place.clone(),
@@ -117,7 +118,7 @@ impl Account {
                     Err(error) => report.fail(error.failure()),
                     Ok(()) => {}
                 }
-                held.release().await;
+                taken = Some(held);
             }
             Ok(None) => {
                 report.result = RunResult::Busy;
@@ -130,7 +131,15 @@ impl Account {
         let quota = self.mimecast.quota();
         (report.quota_limit, report.quota_remaining) = (quota.limit, quota.remaining);
         let reporting = &self.settings.reporting;
-        open::deliver_health(&report, reporting, &self.delivery, standing, &self.world, &self.log).await;
+        // Neither needs the other.
+        let release = async {
+            if let Some(held) = taken {
+                held.release().await;
+            }
+        };
+        let health =
+            open::deliver_health(&report, reporting, &self.delivery, standing, &self.world, &self.log);
+        tokio::join!(release, health);
         self.log.run_ended(&report);
         report
     }

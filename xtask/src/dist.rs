@@ -55,28 +55,21 @@ struct Made {
     sha256: String,
 }
 
+/// What was made, by its path.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    /// The worker.
+    pub(crate) worker: PathBuf,
+    /// Its package.
+    pub(crate) package: PathBuf,
+    /// The installer with the package built in; `None` where only the worker was made.
+    pub(crate) installer: Option<PathBuf>,
+}
+
 /// Runs the chore.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    tools::dist()?;
     let out = workspace::root().join(&arguments.out);
-    if out.exists() {
-        fs::remove_dir_all(&out).with_context(|| format!("emptying {}", out.display()))?;
-    }
-    fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
-
-    screen::heading("worker");
-    let worker = worker()?;
-    let package = Package::build(&fs::read(&worker).context("reading the worker")?)?;
-    let zip = out.join(format!("{WORKER}.zip"));
-    fs::write(&zip, &package.bytes).context("writing the package")?;
-    fs::write(out.join(format!("{WORKER}.cdx.json")), bill::of("worker")?)?;
-    if !arguments.worker_only {
-        screen::heading("installer");
-        let installer = build("installer", INSTALLER, Some(&zip))?;
-        fs::copy(installer, out.join(INSTALLER)).context("copying the installer")?;
-        fs::write(out.join(format!("{INSTALLER}.cdx.json")), bill::of("installer")?)?;
-    }
-
+    make(&out, arguments.worker_only)?;
     let made = sums(&out)?;
     let text: String = made.iter().map(|made| format!("{}  {}\n", made.sha256, made.file)).collect();
     fs::write(out.join(CHECKSUMS), text)?;
@@ -91,14 +84,45 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// Makes everything but the checksums in this folder, which is emptied before.
+pub(crate) fn make(out: &Path, worker_only: bool) -> Result<Programs> {
+    tools::dist()?;
+    if out.exists() {
+        fs::remove_dir_all(out).with_context(|| format!("emptying {}", out.display()))?;
+    }
+    fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
+
+    screen::heading("worker");
+    let worker = worker()?;
+    let package = Package::build(&fs::read(&worker).context("reading the worker")?)?;
+    let zip = out.join(format!("{WORKER}.zip"));
+    fs::write(&zip, &package.bytes).context("writing the package")?;
+    fs::write(out.join(format!("{WORKER}.cdx.json")), bill::of("worker")?)?;
+    let mut programs = Programs { worker, package: zip, installer: None };
+    if !worker_only {
+        screen::heading("installer");
+        let installer = build("installer", "--bin", INSTALLER, Some(&programs.package))?;
+        fs::copy(&installer, out.join(INSTALLER)).context("copying the installer")?;
+        fs::write(out.join(format!("{INSTALLER}.cdx.json")), bill::of("installer")?)?;
+        programs.installer = Some(installer);
+    }
+    Ok(programs)
+}
+
 /// Builds the worker as it is given out, and says where it is.
 pub(crate) fn worker() -> Result<PathBuf> {
     tools::dist()?;
-    build("worker", WORKER, None)
+    build("worker", "--bin", WORKER, None)
 }
 
-/// Builds one program, and says where it is.
-fn build(package: &str, binary: &str, zip: Option<&Path>) -> Result<PathBuf> {
+/// Builds an example of the worker's package with the same compiler, profile and target.
+pub(crate) fn example(name: &str) -> Result<PathBuf> {
+    tools::dist()?;
+    build("worker", "--example", name, None)
+}
+
+/// Builds one program, a `--bin` or an `--example`, and says where it is.
+fn build(package: &str, kind: &str, name: &str, zip: Option<&Path>) -> Result<PathBuf> {
     let mut command = workspace::cargo(&[
         "zigbuild",
         "--locked",
@@ -108,15 +132,16 @@ fn build(package: &str, binary: &str, zip: Option<&Path>) -> Result<PathBuf> {
         TARGET,
         "--package",
         package,
-        "--bin",
-        binary,
+        kind,
+        name,
     ]);
     reproducible(&mut command)?;
     if let Some(zip) = zip {
         command.env(PACKAGE_VARIABLE, zip);
     }
     succeed(&mut command)?;
-    let built = workspace::root().join("target").join(TARGET_FOLDER).join(PROFILE).join(binary);
+    let folder = workspace::root().join("target").join(TARGET_FOLDER).join(PROFILE);
+    let built = if kind == "--example" { folder.join("examples").join(name) } else { folder.join(name) };
     ensure!(built.is_file(), "{} was not made", built.display());
     Ok(built)
 }

@@ -1,5 +1,6 @@
 //! The project's chores: `cargo xtask <chore>`.
 //!
+//! * [`bench`]: the worker's speed, memory and use of calls, beside two peers.
 //! * [`clients`]: Microsoft's management libraries look at an installation.
 //! * [`content`]: every query of the analyst's content, analysed and run.
 //! * [`demo`]: the whole path on this machine, with the real programs.
@@ -11,6 +12,7 @@
 //! * [`mod@test`]: the whole gate.
 //! * [`torture`]: the real worker, killed at random instants.
 
+mod bench;
 mod clients;
 mod content;
 mod demo;
@@ -38,6 +40,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
+    /// Measure the worker's speed, memory and use of calls, beside two Python peers
+    Bench(bench::Arguments),
     /// Have Microsoft's management libraries read what `install` makes and what `teardown` leaves
     Clients,
     /// Analyse and run every query of the content
@@ -62,6 +66,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
+        Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Clients => clients::run(),
         Chore::Content(arguments) => content::run(&arguments),
         Chore::Demo(arguments) => demo::run(&arguments),

@@ -1,8 +1,9 @@
 //! Answers as they are recorded with an installation: compact JSON, read back by the reader of files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::given::{Origin, Value, read_text};
+use super::secret::SecretSource;
 use super::{keys, yaml};
 
 /// Whether two recorded texts are the same answers, whatever their order: one that is not given is the
@@ -22,9 +23,81 @@ fn meaning(text: &str) -> Option<BTreeMap<String, Value>> {
     Some(answers)
 }
 
+/// What two recorded texts say differently of one of several accounts: the word of each key, what the
+/// first says and what the second does. Of a secret that counts which vault keeps it, if one does: from
+/// which variable or file a value came says nothing of the value.
+pub fn account_differences(
+    one: &str,
+    other: &str,
+    account: &str,
+) -> Vec<(String, Option<String>, Option<String>)> {
+    let (Some(one), Some(other)) = (account_words(one, account), account_words(other, account)) else {
+        return Vec::new();
+    };
+    let words: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let pairs =
+        words.into_iter().map(|word| (word.clone(), one.get(word).cloned(), other.get(word).cloned()));
+    pairs.filter(|(_, one, other)| one != other).collect()
+}
+
+/// What a recorded text says of an account, by the words of its keys, defaults included; `None` where it
+/// does not read or has no such account.
+fn account_words(text: &str, account: &str) -> Option<BTreeMap<String, String>> {
+    let given = yaml::read(text, |_| Origin::Recorded).ok()?;
+    let place = given.iter().find_map(|(path, answer)| match keys::account_path(path)? {
+        (place, "key") if matches!(&answer.value, Value::Text(key) if key == account) => Some(place),
+        _ => None,
+    })?;
+    let defaults = keys::ALL
+        .iter()
+        .filter_map(|key| Some((key.path.strip_prefix("mimecast.")?.to_owned(), key.default?.to_owned())));
+    let own = given.iter().filter_map(|(path, answer)| {
+        let (_, word) = keys::account_path(path).filter(|(at, _)| *at == place)?;
+        let said = match &answer.value {
+            Value::Text(text) => text.clone(),
+            Value::Secret(SecretSource::KeyVault(secret)) => secret.reference(),
+            Value::Secret(_) => "given".to_owned(),
+            Value::List(texts) => texts.join(","),
+            Value::Map(_) => return None,
+        };
+        Some((word.to_owned(), said))
+    });
+    Some(defaults.chain(own).collect())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::same;
+    use super::{account_differences, same};
+
+    #[test]
+    fn of_an_account_what_is_said_counts_and_not_where_a_value_came_from() {
+        let text = |account: &str| format!(r#"{{"accounts":[{{"key":"b"}},{{"key":"a",{account}}}]}}"#);
+        let variable = text(r#""client_secret":{"env":"A"},"base_url":"https://api.services.mimecast.com""#);
+        let other_variable = text(r#""api":"2.0","client_secret":{"env":"B"}"#);
+        assert_eq!(account_differences(&variable, &other_variable, "a"), []);
+        let moved = text(r#""client_secret":{"env":"A"},"base_url":"https://uk-api.services.mimecast.com""#);
+        let said = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            account_differences(&variable, &moved, "a"),
+            [(
+                "base_url".to_owned(),
+                said("https://api.services.mimecast.com"),
+                said("https://uk-api.services.mimecast.com")
+            )]
+        );
+        let vault = text(r#""client_secret":{"key_vault":"https://kv-sec.vault.azure.net/secrets/mc"}"#);
+        let changed = account_differences(&variable, &vault, "a");
+        assert_eq!(
+            changed,
+            [(
+                "client_secret".to_owned(),
+                said("given"),
+                said("@Microsoft.KeyVault(SecretUri=https://kv-sec.vault.azure.net/secrets/mc)")
+            )]
+        );
+        assert_eq!(account_differences(&variable, &moved, "b"), []);
+        assert_eq!(account_differences(&variable, &moved, "c"), []);
+    }
 
     #[test]
     fn order_and_defaults_make_no_difference_and_values_do() {

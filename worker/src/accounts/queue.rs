@@ -11,7 +11,7 @@ use url::Url;
 use super::message::Message;
 use crate::checkpoint::blob::RETRIES;
 use crate::http;
-use crate::identity::{Credential, advice, client_options};
+use crate::identity::{Credential, advice, signed_in_options};
 use crate::retry::{Retry, Retryable, retry};
 use crate::world::{Deadline, World};
 
@@ -92,7 +92,8 @@ impl WorkQueue {
         // The crate adds to the path, which must not end in a slash then.
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
-        let options = QueueClientOptions { client_options: client_options(http), ..Default::default() };
+        let client_options = signed_in_options(http, &credential);
+        let options = QueueClientOptions { client_options, ..Default::default() };
         let client = QueueClient::new(url, Some(Arc::new(credential)), Some(options))?;
         Ok(Self { client, world: world.clone() })
     }

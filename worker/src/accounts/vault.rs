@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::checkpoint::blob::RETRIES;
 use crate::http;
-use crate::identity::{Credential, advice, client_options};
+use crate::identity::{Credential, advice, signed_in_options};
 use crate::retry::{Retry, Retryable, retry};
 use crate::settings::Problem;
 use crate::settings::several::{Member, document};
@@ -171,7 +171,7 @@ fn client(
     http: &http::Client,
 ) -> azure_core::Result<SecretClient> {
     let options = SecretClientOptions {
-        client_options: client_options(http),
+        client_options: signed_in_options(http, credential),
         // The crate holds the challenge's audience against the vault's host, which a custom cloud's need
         // not match; which hosts may be called at all is checked with the settings.
         verify_challenge_resource: Some(!cloud.custom()),

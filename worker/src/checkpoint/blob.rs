@@ -16,7 +16,7 @@ use url::Url;
 
 use super::CheckpointError;
 use super::lease::{LEASE_SECS, Lease, Renewal};
-use crate::identity::{Credential, advice, client_options};
+use crate::identity::{Credential, advice, signed_in_options};
 use crate::retry::{Retry, RetryPolicy, Retryable, retry};
 use crate::world::{Deadline, World};
 
@@ -122,7 +122,10 @@ impl BlobPlace {
 
     fn blob(&self, name: &str) -> Result<BlobClient, CheckpointError> {
         let url = self.container.join(name).map_err(|_| CheckpointError::Name { name: name.to_owned() })?;
-        let options = BlobClientOptions { client_options: client_options(&self.http), ..Default::default() };
+        let options = BlobClientOptions {
+            client_options: signed_in_options(&self.http, &self.credential),
+            ..Default::default()
+        };
         BlobClient::new(url, Some(Arc::new(self.credential.clone())), Some(options))
             .map_err(|source| CheckpointError::Take { source: source.into() })
     }

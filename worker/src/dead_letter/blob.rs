@@ -11,7 +11,7 @@ use url::Url;
 
 use super::DeadLetterError;
 use crate::checkpoint::blob::{RETRIES, StorageError};
-use crate::identity::{Credential, client_options};
+use crate::identity::{Credential, signed_in_options};
 use crate::retry::retry;
 use crate::world::{Deadline, World};
 
@@ -42,7 +42,10 @@ impl BlobDeadLetters {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push(name);
         }
-        let options = BlobClientOptions { client_options: client_options(&self.http), ..Default::default() };
+        let options = BlobClientOptions {
+            client_options: signed_in_options(&self.http, &self.credential),
+            ..Default::default()
+        };
         Ok(BlobClient::new(url, Some(Arc::new(self.credential.clone())), Some(options))?)
     }
 
@@ -59,7 +62,7 @@ impl BlobDeadLetters {
     pub(super) async fn list(&self) -> Result<Vec<String>, DeadLetterError> {
         let listed = retry(&RETRIES, self.deadline(), &self.world, async |_| {
             let options = BlobContainerClientOptions {
-                client_options: client_options(&self.http),
+                client_options: signed_in_options(&self.http, &self.credential),
                 ..Default::default()
             };
             let credential = Arc::new(self.credential.clone());

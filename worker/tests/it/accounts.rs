@@ -6,6 +6,7 @@ use std::time::Duration;
 use contract::resources::SYNC_QUEUE;
 use contract::settings::account_secret;
 use futures::future::join_all;
+use simulator::fault::{Fault, Matcher};
 use simulator::installed::STORAGE_ACCOUNT;
 use simulator::installed::accounts::ServedAccount;
 use simulator::mimecast::{Event, Quota};
@@ -71,6 +72,39 @@ async fn a_tick_puts_a_message_for_each_account_that_lives_one_period() {
     assert_eq!(waiting(&stage), [""; 0]);
     // Nothing was read, and a tick that went well is no run of an account.
     assert!(stage.health().is_empty());
+}
+
+/// Azure can refuse a token before its time, and its crates would go on sending the one that they keep.
+#[tokio::test]
+async fn a_token_that_blobs_queue_or_vault_refuse_is_renewed_once() {
+    let (stage, accounts) = Stage::several(&["alpha"]).await;
+    let worker = stage.accounts();
+    let run = async |numbers: u64| {
+        fill(&stage, &accounts[0], numbers, 5);
+        let ticked = worker.tick(TICK).await.result;
+        work_off(&stage, &worker).await;
+        // Longer than an account's settings are kept: the vault is read again.
+        stage.clock.advance(Duration::from_secs(3_601));
+        (ticked, health(&stage)["alpha"].clone())
+    };
+    let tokens = || stage.simulator.journal().of("entra").len();
+    let well = (RunResult::Ok, ("ok".to_owned(), String::new()));
+    assert_eq!(run(0).await, well);
+    for (number, service) in (1..).zip(["blob", "queue", "vault"]) {
+        let (before, refused) = (tokens(), Matcher::new(service, "", ""));
+        stage.simulator.faults().add(Fault::answer(refused, 401, ""));
+        assert_eq!(run(number * 10).await, well, "{service}: {}", stage.lines.text());
+        assert_eq!(stage.simulator.faults().left(), 0, "{service} was not asked");
+        assert!(tokens() > before, "{service}: no new token was got");
+    }
+    assert_eq!(stage.keys().len(), 20);
+    // A new token that is refused too is a matter of rights.
+    stage.simulator.faults().add(Fault::answer(Matcher::new("vault", "", ""), 401, "").times(2));
+    assert_eq!(run(40).await, (RunResult::Ok, ("failed".to_owned(), "settings".to_owned())));
+    stage.simulator.faults().add(Fault::answer(Matcher::new("blob", "", ""), 401, "").times(2));
+    assert_eq!(run(50).await, (RunResult::Ok, ("failed".to_owned(), "checkpoint".to_owned())));
+    stage.simulator.faults().add(Fault::answer(Matcher::new("queue", "", ""), 401, "").times(2));
+    assert_eq!(run(60).await.0, RunResult::Failed);
 }
 
 #[tokio::test]

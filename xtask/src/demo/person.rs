@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use simulator::simulator::Simulator;
@@ -16,6 +16,8 @@ use super::{answers, program};
 const ANSWERS: &str = "answers.yaml";
 /// The worker's name in the folder: the installer packs it as Azure Functions wants it.
 const WORKER: &str = "mimecast-sentinel-worker";
+/// The installer's binary.
+const INSTALLER: &str = "mimecast-sentinel";
 
 /// The person.
 pub(crate) struct Person {
@@ -27,12 +29,12 @@ pub(crate) struct Person {
 impl Person {
     /// Somebody who may install into the simulator, with everything that takes at hand.
     pub(crate) fn new(simulator: &Simulator) -> Result<Self> {
-        let mimecast = simulator.mimecast().settings();
-        let secrets = [
-            (answers::ID_VARIABLE.to_owned(), mimecast.client_id),
-            (answers::SECRET_VARIABLE.to_owned(), mimecast.client_secret),
-        ];
-        Self::with(simulator, &answers::text(simulator)?, secrets)
+        Self::with(simulator, &answers::text(simulator)?, secrets(simulator))
+    }
+
+    /// The same with these programs.
+    pub(crate) fn of(simulator: &Simulator, installer: PathBuf, worker: &Path) -> Result<Self> {
+        Self::at(simulator, &answers::text(simulator)?, secrets(simulator), installer, worker)
     }
 
     /// The same with other answers, and the variables that they name.
@@ -41,13 +43,24 @@ impl Person {
         answers: &str,
         secrets: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self> {
+        Self::at(simulator, answers, secrets, built(INSTALLER)?, &built(WORKER)?)
+    }
+
+    /// The same with these programs.
+    fn at(
+        simulator: &Simulator,
+        answers: &str,
+        secrets: impl IntoIterator<Item = (String, String)>,
+        installer: PathBuf,
+        worker: &Path,
+    ) -> Result<Self> {
         let folder = tempfile::tempdir().context("making a temporary folder")?;
         fs::write(folder.path().join(ANSWERS), answers).context("writing the answers file")?;
-        symlink(built(WORKER)?, folder.path().join(WORKER)).context("linking the worker")?;
+        symlink(worker, folder.path().join(WORKER)).context("linking the worker")?;
         let mut environment = simulator.environment();
         environment.insert("HOME".to_owned(), folder.path().display().to_string());
         environment.extend(secrets);
-        Ok(Self { installer: built("mimecast-sentinel")?, environment, folder })
+        Ok(Self { installer, environment, folder })
     }
 
     /// Installs, and gives all that was printed.
@@ -72,6 +85,14 @@ impl Person {
         self.run_to(&["teardown", "--answers", ANSWERS, "--yes"], 0).await
     }
 
+    /// One command, to be run and timed by others: what it prints is theirs.
+    pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.installer);
+        command.args(arguments).args(["--answers", ANSWERS]);
+        command.env_clear().envs(&self.environment).current_dir(self.folder.path());
+        command
+    }
+
     /// Runs one command to the end that is expected of it, and gives all that it printed.
     async fn run_to(&self, arguments: &[&str], expected: i32) -> Result<String> {
         let ended = program::run(&self.installer, arguments, &self.environment, self.folder.path()).await?;
@@ -83,8 +104,17 @@ impl Person {
     }
 }
 
+/// What the answers file names and does not hold.
+fn secrets(simulator: &Simulator) -> [(String, String); 2] {
+    let mimecast = simulator.mimecast().settings();
+    [
+        (answers::ID_VARIABLE.to_owned(), mimecast.client_id),
+        (answers::SECRET_VARIABLE.to_owned(), mimecast.client_secret),
+    ]
+}
+
 /// Where cargo put a program: beside this one, or one folder up from a test.
-fn built(name: &str) -> Result<PathBuf> {
+pub(crate) fn built(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("finding this program's own folder")?;
     let folder = own.parent().context("this program lies in a folder")?;
     let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };

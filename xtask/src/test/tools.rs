@@ -20,7 +20,8 @@ pub(super) fn fetch() -> Result<()> {
     npm("azurite")?;
     npm("content")?;
     python()?;
-    clients()
+    clients()?;
+    peer()
 }
 
 /// The Python environment that holds the tools from PyPI.
@@ -64,16 +65,31 @@ pub(crate) fn dist() -> Result<()> {
     environment("dist", &dist_folder())
 }
 
+/// The Python environment that holds the peers of `cargo xtask bench`.
+pub(crate) fn peer_folder() -> PathBuf {
+    workspace::tools_folder().join("peer")
+}
+
+/// Makes that environment.
+pub(crate) fn peer() -> Result<()> {
+    let requirements = workspace::root().join("xtask").join("peer").join("requirements.txt");
+    made_of("peer", &requirements, &peer_folder())
+}
+
 /// Makes a Python environment of what `tools/<name>/requirements.txt` pins.
 fn environment(name: &str, folder: &Path) -> Result<()> {
-    let requirements = workspace::root().join("tools").join(name).join("requirements.txt");
-    once(&format!("{name} environment"), &requirements, folder, || {
+    made_of(name, &workspace::root().join("tools").join(name).join("requirements.txt"), folder)
+}
+
+/// Makes a Python environment of what this file pins.
+fn made_of(name: &str, requirements: &Path, folder: &Path) -> Result<()> {
+    once(&format!("{name} environment"), requirements, folder, || {
         succeed(workspace::command("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
         succeed(
             workspace::command(folder.join("bin").join("python"))
                 .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
                 .args(["--no-deps", "--require-hashes", "--requirement"])
-                .arg(&requirements),
+                .arg(requirements),
         )
     })
 }

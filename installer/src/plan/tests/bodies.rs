@@ -91,7 +91,13 @@ fn an_app_registration_that_delivers_gets_the_role_on_the_rule() {
 }
 
 fn intent_of_two_accounts() -> Intent {
-    let accounts = "accounts: [{key: a, client_id: {env: A}, client_secret: {env: B}}, {key: b, client_id: {env: C}, client_secret: {key_vault: 'https://kv-sec.vault.azure.net/secrets/mc'}}]\n";
+    intent_of_two_accounts_with("")
+}
+
+/// The first has this beside its credentials.
+fn intent_of_two_accounts_with(addition: &str) -> Intent {
+    let accounts = "accounts: [{key: a, ADDITION client_id: {env: A}, client_secret: {env: B}}, {key: b, client_id: {env: C}, client_secret: {key_vault: 'https://kv-sec.vault.azure.net/secrets/mc'}}]\n";
+    let accounts = accounts.replace("ADDITION", addition);
     let text = format!("{}{accounts}", ANSWERS.split("mimecast:").next().expect("a beginning"));
     let given = yaml::read(&text, |line| Origin::File { file: "a".to_owned(), line }).expect("reads");
     Intent::of(&given, &World::with_environment(BTreeMap::new())).expect("complete")
@@ -138,6 +144,22 @@ fn several_accounts_have_a_secret_each_and_share_the_queue() {
     assert!(!site.to_string().contains("MIMECAST_CLIENT_"), "{site}");
     let inventory = carried_out(&intent);
     assert_eq!(keys(&plan(&intent, &inventory, None).expect("a plan")), [""; 0]);
+}
+
+#[test]
+fn a_changed_address_of_an_account_writes_its_secret_again_and_no_others() {
+    let inventory = carried_out(&intent_of_two_accounts());
+    let moved = intent_of_two_accounts_with("base_url: 'https://uk-api.services.mimecast.com',");
+    let made = plan(&moved, &inventory, None).expect("a plan");
+    // The settings record it only after the secret holds it, so that a stop between them forgets nothing.
+    assert_eq!(keys(&made), ["secret/mimecast-account-a", "settings"]);
+    assert!(made.steps[1].depends_on.contains(&"secret/mimecast-account-a".to_owned()));
+    let Change::Update(changes) = &made.steps[0].change else { panic!("{:?}", made.steps[0]) };
+    let shown: Vec<_> = changes.iter().map(|change| (change.path.as_str(), &change.after)).collect();
+    assert_eq!(shown, [("base_url", &json!("https://uk-api.services.mimecast.com"))]);
+    assert!(matches!(&made.steps[0].action, Action::PutSecret { answer, .. } if answer == "accounts.0"));
+    let inventory = carried_out(&moved);
+    assert_eq!(keys(&plan(&moved, &inventory, None).expect("a plan")), [""; 0]);
 }
 
 #[test]

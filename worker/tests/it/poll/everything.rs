@@ -289,8 +289,8 @@ async fn nothing_new_means_nothing_collected() {
     assert_eq!(collector.collected.values().collect::<Vec<_>>(), [&1]);
 }
 
-// BR-041: what is held at once does not grow with what there is to read. `examples/read_memory.rs`
-// measures the same on a million events.
+// BR-041: what is held at once does not grow with what there is to read. `cargo xtask bench` (`rss_flatness`)
+// measures the whole worker on a million events.
 #[tokio::test]
 async fn what_is_held_at_once_is_bounded() {
     let stand = Stand::empty().await;
