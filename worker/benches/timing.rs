@@ -19,7 +19,8 @@ pub enum Shown {
 
 /// Prints what the columns are, for work on things of this name.
 pub fn heading(thing: &str) {
-    let columns = [format!("{thing}s/s"), format!("ns/{thing}"), "allocations".to_owned(), format!("bytes/{thing}")];
+    let columns =
+        [format!("{thing}s/s"), format!("ns/{thing}"), "allocations".to_owned(), format!("bytes/{thing}")];
     println!("{:<44} {:>12} {:>10} {:>12} {:>12}", "", columns[0], columns[1], columns[2], columns[3]);
 }
 

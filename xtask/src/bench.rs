@@ -112,7 +112,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Builds everything that is measured or measures, and starts this chore again with it.
 fn build_and_start(arguments: &Arguments) -> Result<()> {
     tools::peer()?;
-    let made = dist::make(&workspace::root().join("target").join("dist"), false)?;
+    let made = dist::make(&workspace::root().join(dist::FOLDER), false)?;
     let installer = made.installer.context("dist made no installer")?;
     let bounds = dist::example("bounds")?;
     screen::heading("bench");

@@ -22,7 +22,7 @@ use crate::{screen, workspace};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The folder to write to
-    #[arg(long, value_name = "DIR", default_value = "target/dist")]
+    #[arg(long, value_name = "DIR", default_value = FOLDER)]
     out: PathBuf,
     /// Make the worker and its package alone
     #[arg(long)]
@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+/// Where it goes unless told otherwise. `target/dist` is where cargo keeps what a profile of that name
+/// builds for this machine.
+pub(crate) const FOLDER: &str = "target/given-out";
 /// The target, with the oldest glibc among the images of Azure Functions 4 and Cloud Shell.
 const TARGET: &str = "x86_64-unknown-linux-gnu.2.28";
 /// The folder that cargo builds it in.
