@@ -119,7 +119,8 @@ pub(super) fn page(measured: &Measured) -> String {
         "\n## Method\n\n\
          * Everybody reads the same made-up history from the same simulator over TLS, in pages of 500, and posts it to\n  \
            the simulated Logs Ingestion API, which refuses what Azure refuses and counts rows, calls and bytes. A run\n  \
-           counts only where exactly the history's events were accepted.\n\
+           counts only where exactly the history's events were accepted. Everybody trusts the same authorities: the usual\n  \
+           ones (certifi's) and the simulator's.\n\
          * **worker** is the binary that is given out, started and called as the Functions host does: port, `GET /`, the\n  \
            timer's payload. Its work includes lease, checkpoint, health row, decoding of ids and reading of eventInfo.\n\
          * **official** works as the vendor's current connector is described to work: a connection for each call, for each\n  \

@@ -2,6 +2,7 @@
 //! worker, peers and bounds before it.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -148,6 +149,10 @@ impl Stage {
         ] {
             environment.insert(name.to_owned(), value.to_owned());
         }
+        let trusted = trust_store(&simulator)?;
+        environment.insert("SSL_CERT_FILE".to_owned(), trusted.clone());
+        // What `requests` reads.
+        environment.insert("REQUESTS_CA_BUNDLE".to_owned(), trusted);
         let versions = BTreeMap::new();
         Ok(Self { simulator, runtime, cores, programs, environment, versions, slices: 0 })
     }
@@ -254,7 +259,7 @@ impl Stage {
         let python = tools::peer_folder().join("bin").join("python");
         let mut command = Command::new(python);
         command.arg(workspace::root().join("xtask").join("peer").join("peer.py")).arg(peer.name());
-        command.env_clear().envs(&self.environment).envs(self.simulator.environment());
+        command.env_clear().envs(&self.environment);
         let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]+0000");
         command
             .env("PEER_AUTHORITY", self.simulator.state().endpoints().entra.as_str().trim_end_matches('/'))
@@ -346,6 +351,19 @@ impl Stage {
     pub(super) fn package(&self) -> &PathBuf {
         &self.programs.package
     }
+}
+
+/// A file with the authorities that a machine trusts as a rule, and the simulator's: everybody reads those
+/// of the machine in life, and some read them for each connection.
+fn trust_store(simulator: &Simulator) -> Result<String> {
+    let mut command = Command::new(tools::peer_folder().join("bin").join("python"));
+    command.args(["-m", "certifi"]);
+    let usual = process::run(command, None)?.0;
+    let mut authorities = fs::read_to_string(usual.trim()).context("reading the usual authorities")?;
+    authorities.push_str(&fs::read_to_string(simulator.ca_file())?);
+    let file = simulator.directory().join("trusted.pem");
+    fs::write(&file, authorities).context("writing the trusted authorities")?;
+    Ok(file.display().to_string())
 }
 
 /// Where things stood before a run.
