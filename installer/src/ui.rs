@@ -7,16 +7,17 @@ pub mod failure;
 pub mod human;
 pub mod json;
 mod moving;
+pub mod question;
 
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use contract::secret::Secret;
 use serde_json::Value;
 
 use crate::world::World;
 pub use event::Event;
 pub use failure::{Code, Failure};
+pub use question::{Turn, Unanswered};
 
 /// What the output is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -127,23 +128,6 @@ impl Ui {
         };
     }
 
-    /// Asks a yes-or-no question; without a terminal the answer is no.
-    pub fn confirm(&self, world: &World, question: &str) -> bool {
-        if !self.asks(world) {
-            return false;
-        }
-        dialoguer::Confirm::new()
-            .with_prompt(question)
-            .default(false)
-            .interact_on(&console::Term::stderr())
-            .unwrap_or(false)
-    }
-
-    /// Whether questions can be asked.
-    pub fn asks(&self, world: &World) -> bool {
-        world.terminal.input && world.terminal.error && self.output == Output::Human
-    }
-
     /// Asks a yes-or-no question while work goes on; anything but a yes is a no. What happens meanwhile is
     /// shown after [`Ui::settle`] or [`Ui::answered`]. The terminal is left as it is, so that the work may
     /// end while the question stands.
@@ -162,28 +146,6 @@ impl Ui {
     /// The work is over: what was drawn for its time alone goes.
     pub fn settle(&self) {
         self.listener.settle();
-    }
-
-    /// Asks for a text; `None` where nobody can be asked.
-    pub fn ask_text(&self, world: &World, question: &str) -> Option<String> {
-        if !self.asks(world) {
-            return None;
-        }
-        dialoguer::Input::new()
-            .with_prompt(question)
-            .allow_empty(true)
-            .interact_text_on(&console::Term::stderr())
-            .ok()
-    }
-
-    /// Asks for a secret without showing it; `None` where nobody can be asked.
-    pub fn ask_secret(&self, world: &World, question: &str) -> Option<Secret<String>> {
-        if !self.asks(world) {
-            return None;
-        }
-        let typed =
-            dialoguer::Password::new().with_prompt(question).interact_on(&console::Term::stderr()).ok()?;
-        Some(Secret::new(typed))
     }
 
     /// What the output is made for.

@@ -2,6 +2,8 @@
 //!
 //! Nothing else reads them, so that a test can put another world in its place.
 
+pub mod modes;
+
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -40,13 +42,14 @@ impl Stopwatch {
 /// Who deals with signals that ask the process to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignalsGoTo {
-    /// The operating system, which ends the process: so it is from the start, while questions are asked,
-    /// whose reader no handler must stand before.
+    /// The operating system, which ends the process: so it is from the start until the first question.
     System,
+    /// The command, which ends and has changed nothing yet.
+    CommandBefore,
     /// Whoever carries out a plan.
     Plan,
-    /// The command, which ends with a word on how things stand.
-    Command,
+    /// The command, which ends with a word on how things stand: its plan was carried out.
+    CommandAfter,
 }
 
 /// A signal that asks the process to end.

@@ -52,7 +52,7 @@ pub(super) async fn run(
         ui.data("", &json!({ "plan": plan, "report": Value::Null })).map_err(unwritable)?;
         return Ok(0);
     }
-    confirm(world, ui, options.yes, "Carry out this plan?")?;
+    confirm(world, ui, options.yes, "Carry out this plan?").await?;
     if let Some(path) = &options.save_answers {
         // JSON is YAML: the file reads back as the same answers.
         let answers: Value = serde_json::from_str(&intent.recorded).unwrap_or_default();
@@ -161,8 +161,8 @@ fn finish(ui: &Ui, plan: &Plan, report: Option<&Report>) -> Result<u8, Failure> 
 }
 
 /// Asks, unless told not to.
-pub(super) fn confirm(world: &World, ui: &Ui, yes: bool, question: &str) -> Result<(), Failure> {
-    if yes || ui.confirm(world, question) {
+pub(super) async fn confirm(world: &World, ui: &Ui, yes: bool, question: &str) -> Result<(), Failure> {
+    if yes || ui.confirm(world, question).await? {
         return Ok(());
     }
     Err(Failure::user(

@@ -42,7 +42,7 @@ impl Wishes {
     pub(super) fn end(self, world: &World) {
         if let Some(task) = self.task {
             task.abort();
-            world.signals_go_to.send_replace(SignalsGoTo::Command);
+            world.signals_go_to.send_replace(SignalsGoTo::CommandAfter);
         }
     }
 }
@@ -80,19 +80,26 @@ async fn listen(world: World, ui: Ui, mut signals: Signals, steers: mpsc::Unboun
 }
 
 /// Becomes ready when a signal asks the command to end and no plan is being carried out. Until the first
-/// plan the operating system ends the process, and this never becomes ready.
+/// question or plan the operating system ends the process, and this never becomes ready.
 pub(super) async fn of_command(world: &World) -> Failure {
     let mut signals_go_to = world.signals_go_to.subscribe();
+    let ours = |now: &SignalsGoTo| matches!(now, SignalsGoTo::CommandBefore | SignalsGoTo::CommandAfter);
     loop {
-        let left = signals_go_to.wait_for(|now| *now == SignalsGoTo::Command).await.is_ok();
-        let Some(mut signals) = world.signals().ok().filter(|_| left) else { break };
+        let now = signals_go_to.wait_for(ours).await.map(|now| *now);
+        // Without a handler the operating system goes on ending the process.
+        let (Ok(now), Ok(mut signals)) = (now, world.signals()) else { return std::future::pending().await };
         tokio::select! {
-            _ = signals.next() => break,
-            _ = signals_go_to.wait_for(|now| *now != SignalsGoTo::Command) => {}
+            _ = signals.next() => return stopped(now),
+            _ = signals_go_to.wait_for(|other| *other != now) => {}
         }
     }
-    let mut failure =
-        Failure::user(Code::Stopped, "stopped while looking at the result; the plan itself was carried out");
+}
+
+fn stopped(now: SignalsGoTo) -> Failure {
+    if now == SignalsGoTo::CommandBefore {
+        return Failure::stopped();
+    }
+    let mut failure = Failure::user(Code::Stopped, "stopped while looking at the result; the plan itself was carried out");
     failure.kind = Kind::Interrupted;
     failure.after(vec!["the whole plan".to_owned()], "`mimecast-sentinel status` shows how things stand")
 }

@@ -43,10 +43,10 @@ pub(super) async fn run(
     install::require_unrefused(&plan)?;
     let secrets = match intent.several_accounts() {
         true => gather::secrets(world, &intent)?,
-        false => values(world, ui, &chosen)?,
+        false => values(world, ui, &chosen).await?,
     };
     try_at_mimecast(world, ui, &intent, &secrets).await?;
-    install::confirm(world, ui, options.yes, "Write the new versions?")?;
+    install::confirm(world, ui, options.yes, "Write the new versions?").await?;
     let material = Material { secrets: secrets.into_values(), package: None };
     let made = install::carry_out(&found.azure, ui, world, &plan, &material).await?;
     let result = made.resources.get(ROTATE_STEP).cloned().unwrap_or_default();
@@ -139,7 +139,7 @@ fn chosen(intent: &Intent, named: Option<&str>) -> Result<Vec<(String, SecretSou
 
 /// The new values: from where the answers say, or asked for where they are not there and somebody can be
 /// asked.
-fn values(world: &World, ui: &Ui, chosen: &[(String, SecretSource)]) -> Result<Secrets, Failure> {
+async fn values(world: &World, ui: &Ui, chosen: &[(String, SecretSource)]) -> Result<Secrets, Failure> {
     let mut secrets = Secrets::default();
     let mut unread = Vec::new();
     for (key, source) in chosen {
@@ -148,7 +148,10 @@ fn values(world: &World, ui: &Ui, chosen: &[(String, SecretSource)]) -> Result<S
             SecretSource::Prompt => true,
             SecretSource::File(_) | SecretSource::KeyVault(_) => false,
         };
-        let asked = if absent { ui.ask_secret(world, &format!("New value of {key}")) } else { None };
+        let asked = match absent {
+            true => ui.ask_secret(world, &format!("New value of {key}")).await?,
+            false => None,
+        };
         match asked {
             Some(value) => match usable(key, value.expose()) {
                 Ok(value) => secrets.insert(key, value),

@@ -41,8 +41,8 @@ pub(super) async fn run(
         ui.data("", &json!({ "plan": plan, "items": [], "left": [] })).map_err(unwritable)?;
         return Ok(0);
     }
-    type_the_tables(world, ui, options, &extent)?;
-    install::confirm(world, ui, options.yes, "Remove all of this?")?;
+    type_the_tables(world, ui, options, &extent).await?;
+    install::confirm(world, ui, options.yes, "Remove all of this?").await?;
     install::carry_out(&azure, ui, world, &plan, &Material::default()).await?;
 
     ui.say(Event::Looking { what: "for what is left".to_owned() });
@@ -81,7 +81,7 @@ fn extent(world: &World, ui: &Ui, options: &TeardownOptions, found: &Leftovers) 
 }
 
 /// Has each table's name typed that was not given by a flag.
-fn type_the_tables(
+async fn type_the_tables(
     world: &World,
     ui: &Ui,
     options: &TeardownOptions,
@@ -89,7 +89,7 @@ fn type_the_tables(
 ) -> Result<(), Failure> {
     let Extent::Purge { tables } = extent else { return Ok(()) };
     for table in tables.iter().filter(|table| !options.purge_table.contains(table)) {
-        let typed = ui.ask_text(world, &format!("All rows of `{table}` go for good. Type its name"));
+        let typed = ui.ask_text(world, &format!("All rows of `{table}` go for good. Type its name")).await?;
         if typed.is_none_or(|typed| typed.trim() != *table) {
             return Err(Failure::user(
                 Code::NotConfirmed,

@@ -60,7 +60,7 @@ pub(super) async fn run(
         ui.data("", &json!({ "plan": plan, "trial": Value::Null })).map_err(unwritable)?;
         return Ok(0);
     }
-    install::confirm(world, ui, options.yes, "Carry out this upgrade?")?;
+    install::confirm(world, ui, options.yes, "Carry out this upgrade?").await?;
     let secrets = secrets(world, &intent, &plan)?;
     let material = Material { secrets: secrets.into_values(), package: package.map(|package| package.bytes) };
     let made = install::carry_out(&found.azure, ui, world, &plan, &material).await?;

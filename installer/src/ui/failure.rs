@@ -85,6 +85,11 @@ impl Failure {
         }
     }
 
+    /// The person gave up before anything was changed.
+    pub fn stopped() -> Self {
+        Self { kind: Kind::Interrupted, ..Self::user("stopped; nothing was changed") }
+    }
+
     /// Our own fault.
     pub fn internal(error: &dyn Error) -> Self {
         Self { kind: Kind::Internal, chain: chain(error), ..Self::user(Code::Internal, "") }
