@@ -4,11 +4,13 @@
 //! once. A secret is named here by where it is kept; its value is read only for the one call that
 //! sends it.
 
+pub mod file;
 pub mod given;
 pub mod import;
 pub mod initial;
 pub mod intent;
 pub mod keys;
+pub mod prompt;
 pub mod recorded;
 pub mod schema;
 pub mod secret;

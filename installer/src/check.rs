@@ -180,6 +180,14 @@ impl Check {
         }
     }
 
+    /// What was looked at and what was found; a result that begins with its subject names it once.
+    pub fn told(&self) -> String {
+        match self.result.starts_with(&self.title) {
+            true => self.result.clone(),
+            false => format!("{}: {}", self.title, self.result),
+        }
+    }
+
     /// Whether it stops an installation.
     pub fn failed(&self) -> bool {
         self.state == State::Failed

@@ -5,6 +5,7 @@ pub mod arguments;
 mod completions;
 pub mod doctor;
 pub mod gather;
+mod guided;
 pub mod install;
 mod interruption;
 pub mod plan;

@@ -6,6 +6,7 @@ pub mod event;
 pub mod failure;
 pub mod human;
 pub mod json;
+pub mod lines;
 mod moving;
 pub mod question;
 
@@ -41,6 +42,15 @@ pub enum Loudness {
     Verbose,
 }
 
+/// What data is printed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Page {
+    /// Whether it may be coloured.
+    pub colour: bool,
+    /// How wide the terminal is; `None` where data goes elsewhere.
+    pub columns: Option<usize>,
+}
+
 /// Hears what happens.
 pub trait Listener: Send + Sync {
     /// Shows one event.
@@ -60,7 +70,8 @@ pub trait Listener: Send + Sync {
 #[derive(Clone)]
 pub struct Ui {
     output: Output,
-    colour: bool,
+    page: Page,
+    colour_of_talk: bool,
     listener: Arc<dyn Listener>,
 }
 
@@ -84,7 +95,16 @@ impl Ui {
                     && world.variable("TERM") != Some("dumb"),
             )),
         };
-        Self { output, colour: colour(world.terminal.output), listener }
+        let size = || console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+        Self {
+            output,
+            page: Page {
+                colour: colour(world.terminal.output),
+                columns: if world.terminal.output { size() } else { None },
+            },
+            colour_of_talk: colour(world.terminal.error),
+            listener,
+        }
     }
 
     /// Tells what happens.
@@ -153,8 +173,8 @@ impl Ui {
         self.output
     }
 
-    /// Whether data may be coloured.
-    pub fn colour(&self) -> bool {
-        self.colour
+    /// What data is printed on.
+    pub fn page(&self) -> Page {
+        self.page
     }
 }

@@ -185,6 +185,11 @@ impl World {
         Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
     }
 
+    /// A path as it is named from everywhere.
+    pub fn absolute(&self, path: &Path) -> PathBuf {
+        std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+    }
+
     /// The bytes of a file, such as a worker package.
     ///
     /// # Errors

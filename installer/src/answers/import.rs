@@ -3,10 +3,9 @@
 //! Parameter names are those of the old connector's template. A value that is a secret is not taken
 //! over: the answers name an environment variable, and the person is told to set it.
 
-use std::fmt::Write as _;
-
 use serde_json::Value as Json;
 
+use super::file;
 use super::given::{Given, Origin, Value, check_scalar};
 use super::keys::{self, Shape};
 use super::secret::{SecretSource, VaultSecret};
@@ -110,7 +109,7 @@ pub fn import(text: &str) -> Result<Imported, ImportError> {
     for path in ["azure.subscription_id", "azure.resource_group"] {
         notes.push(format!("`{path}` is not in the old parameters: add it, or give it by flag"));
     }
-    Ok(Imported { answers: yaml(&given.to_json()), notes })
+    Ok(Imported { answers: file::text(&given.to_json()), notes })
 }
 
 /// The reference form of a parameters file: `{"reference": {"keyVault": {"id": …}, "secretName": …}}`.
@@ -151,31 +150,6 @@ fn unused(name: &str) -> Option<String> {
         "storageaccounttype" => None,
         _ => Some(format!("`{name}` is no parameter of the old connector and is left out")),
     }
-}
-
-/// A JSON object as YAML: sections as blocks, values as JSON, which is YAML as well.
-fn yaml(json: &Json) -> String {
-    fn section(text: &mut String, json: &Json, depth: usize) {
-        let Json::Object(entries) = json else { return };
-        for (name, value) in entries {
-            let indent = "  ".repeat(depth);
-            let leaf = match value {
-                Json::Object(inner) => {
-                    ["env", "file", "key_vault", "prompt"].iter().any(|word| inner.contains_key(*word))
-                }
-                _ => true,
-            };
-            if leaf {
-                let _ = writeln!(text, "{indent}{name}: {value}");
-            } else {
-                let _ = writeln!(text, "{indent}{name}:");
-                section(text, value, depth + 1);
-            }
-        }
-    }
-    let mut text = String::new();
-    section(&mut text, json, 0);
-    text
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::keys::{self, Key, Shape};
+use crate::ui::lines::broken;
 
 /// Keys that most files need; the others stand as comments.
 const NEEDED: &[&str] = &[
@@ -47,7 +48,7 @@ pub fn file() -> String {
         }
         open = sections.to_vec();
         let indent = "  ".repeat(sections.len());
-        for line in wrapped(&comment(key), WIDTH - indent.len() - 2) {
+        for line in broken(&comment(key), WIDTH - indent.len() - 2) {
             let _ = writeln!(text, "{}# {line}", indent);
         }
         let mark = if NEEDED.contains(&key.path) { "" } else { "# " };
@@ -83,24 +84,6 @@ fn comment(key: &Key) -> String {
 
 fn value(key: &Key) -> String {
     key.example.to_owned()
-}
-
-/// Breaks a text into lines at blanks.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let full = lines.last().is_some_and(|line| !line.is_empty() && line.len() + 1 + word.len() > width);
-        if full {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
 }
 
 #[cfg(test)]

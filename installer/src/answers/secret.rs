@@ -221,7 +221,7 @@ pub enum SecretError {
         source: std::io::Error,
     },
     /// There is nobody to ask.
-    #[error("`{key}` is to be asked for, and there is no terminal to ask on")]
+    #[error("`{key}` is to be asked for at a terminal, and nobody can be asked here")]
     NoTerminal {
         /// Key of the answers.
         key: String,
@@ -245,6 +245,11 @@ impl Secrets {
     /// All values, by key of the answers.
     pub fn into_values(self) -> BTreeMap<String, Secret<String>> {
         self.values
+    }
+
+    /// Takes everything that the other has.
+    pub fn extend(&mut self, other: Self) {
+        self.values.extend(other.values);
     }
 
     /// Adds a value that was asked for.

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::arguments::{AnswersCommand, Global};
 use super::{gather, unwritable};
+use crate::answers::secret::Secrets;
 use crate::answers::{Intent, import, initial, schema};
 use crate::ui::{Event, Failure, Ui};
 use crate::world::World;
@@ -24,14 +25,15 @@ pub(super) fn run(world: &World, ui: &Ui, global: &Global, command: &AnswersComm
         AnswersCommand::Check { answers } => {
             let given = gather::given(world, global, answers)?;
             let intent = gather::intent(world, &given)?;
-            let secrets = gather::secrets(world, &intent);
             ui.data(&summary(&intent), &json!({ "valid": true, "answers": given.to_json() }))
                 .map_err(unwritable)?;
             // The file may well be checked where the secrets are not.
-            if let Err(failure) = secrets {
-                for problem in failure.problems {
-                    ui.say(Event::Note { text: problem });
-                }
+            let sources = intent.secret_sources();
+            for error in Secrets::read(world, sources.iter().map(|(key, source)| (key.as_str(), *source)))
+                .err()
+                .unwrap_or_default()
+            {
+                ui.say(Event::Note { text: gather::full(&error) });
             }
         }
         AnswersCommand::Import { file } => {

@@ -6,7 +6,6 @@ use serde_json::json;
 use super::arguments::{DoctorOptions, Global};
 use super::runs::Found;
 use super::{gather, plan, runs, status, unwritable};
-use crate::answers::secret::Secrets;
 use crate::answers::{Given, Intent, Origin, yaml};
 use crate::check::{self, Check};
 use crate::plan::desired::Ids;
@@ -33,7 +32,7 @@ pub(super) async fn run(
         checks.extend(check::running::check(&found.azure, &found.inventory, &ids, &last).await);
     }
     checks.extend(before(world, ui, global, options, &given, found.as_ref()).await?);
-    ui.data(&human::checks(&checks, ui.colour()), &json!({ "checks": checks })).map_err(unwritable)?;
+    ui.data(&human::checks(&checks, ui.page()), &json!({ "checks": checks })).map_err(unwritable)?;
     Ok(u8::from(checks.iter().any(Check::failed)))
 }
 
@@ -72,12 +71,12 @@ async fn before(
             let intent = Intent { cloud: found.azure.cloud().clone(), ..intent };
             // Secrets of an installation that runs need not be at hand here: what cannot be read is
             // not checked, and says so.
-            let secrets = gather::secrets(world, &intent).unwrap_or_else(|_| Secrets::default());
+            let secrets = gather::secrets_at_hand(world, &intent);
             (intent, secrets)
         }
         _ => {
             let intent = gather::intent(world, given)?;
-            let secrets = gather::secrets(world, &intent)?;
+            let secrets = gather::secrets(world, ui, &intent).await?;
             (intent, secrets)
         }
     };

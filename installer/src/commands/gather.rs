@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::answers::given::{Given, Origin, Problem, check_scalar, read_text};
 use crate::answers::intent::{Account, Intent};
 use crate::answers::keys::{self, Shape};
-use crate::answers::secret::{SecretSource, Secrets, VaultSecret};
+use crate::answers::secret::{SecretSource, Secrets, VaultSecret, usable};
 use crate::answers::{Value, yaml};
 use crate::azure::{AuthMethod, Azure, AzureError, Clock, ConnectOptions, EnvironmentValues, Timings};
 use crate::check;
@@ -140,14 +140,30 @@ pub(crate) fn cloud(world: &World, given: &Given) -> Result<CloudProfile, Failur
     crate::answers::intent::cloud(given, world).map_err(|message| Failure::user(Code::Answers, message))
 }
 
-/// The secrets that are not in a vault.
-pub(crate) fn secrets(world: &World, intent: &Intent) -> Result<Secrets, Failure> {
+/// The secrets that are not in a vault; those that are to be asked for are asked for.
+pub(crate) async fn secrets(world: &World, ui: &Ui, intent: &Intent) -> Result<Secrets, Failure> {
     let sources = intent.secret_sources();
-    let mut secrets = read_secrets(world, sources.iter().map(|(key, source)| (key.as_str(), *source)))?;
+    let sources = sources.iter().map(|(key, source)| (key.as_str(), *source));
+    Ok(composed(intent, read_secrets(world, ui, sources).await?))
+}
+
+/// Those of the secrets that can be had without asking anybody.
+pub(crate) fn secrets_at_hand(world: &World, intent: &Intent) -> Secrets {
+    let mut secrets = Secrets::default();
+    for (key, source) in intent.secret_sources() {
+        if let Ok(read) = Secrets::read(world, [(key.as_str(), source)]) {
+            secrets.extend(read);
+        }
+    }
+    composed(intent, secrets)
+}
+
+/// The same with the secret of each of several accounts.
+fn composed(intent: &Intent, mut secrets: Secrets) -> Secrets {
     for (path, document) in documents(intent, &secrets) {
         secrets.insert(&path, document);
     }
-    Ok(secrets)
+    secrets
 }
 
 /// The secret of each of several accounts, by the path of its answers: one JSON object with what is
@@ -179,17 +195,33 @@ fn documents(intent: &Intent, secrets: &Secrets) -> Vec<(String, Secret<String>)
     accounts.map(document).collect()
 }
 
-/// Some secrets that are not in a vault.
-pub(crate) fn read_secrets<'a>(
+/// Some secrets that are not in a vault. Nobody is asked before all the others could be read.
+pub(crate) async fn read_secrets<'a>(
     world: &World,
+    ui: &Ui,
     sources: impl IntoIterator<Item = (&'a str, &'a SecretSource)>,
 ) -> Result<Secrets, Failure> {
-    Secrets::read(world, sources).map_err(|errors| {
-        Failure::problems(Code::Secret, "a secret could not be read", errors.iter().map(full))
-    })
+    let asked = |(_, source): &(&str, &SecretSource)| **source == SecretSource::Prompt && ui.asks(world);
+    let (prompted, others): (Vec<_>, Vec<_>) = sources.into_iter().partition(asked);
+    let mut secrets = Secrets::read(world, others)
+        .map_err(|errors| Failure::problems(Code::Secret, "a secret could not be read", errors.iter().map(full)))?;
+    for (key, _) in prompted {
+        // Nobody to ask is told by reading it, above.
+        while let Some(typed) = ui.ask_secret(world, key).await? {
+            match usable(key, typed.expose()) {
+                Ok(value) => {
+                    secrets.insert(key, value);
+                    break;
+                }
+                Err(error) => ui.explain("", &error.to_string()),
+            }
+        }
+    }
+    Ok(secrets)
 }
 
-fn full(error: &crate::answers::secret::SecretError) -> String {
+/// An error about a secret with its cause.
+pub(crate) fn full(error: &crate::answers::secret::SecretError) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),

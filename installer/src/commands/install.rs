@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::arguments::{Global, InstallOptions};
+use super::guided::{self, Lead, Opening};
 use super::interruption::Wishes;
 use super::{gather, plan, unwritable};
-use crate::answers::{Origin, yaml};
+use crate::answers::{Origin, file, yaml};
 use crate::azure::{Azure, ResourceId};
 use crate::plan::{Plan, Severity};
 use crate::provision::{Failed, Material, ProvisionError, Provisioned, provision};
@@ -36,17 +37,17 @@ pub(super) async fn run(
         recorded.overlay(given);
         given = recorded;
     }
-    let intent = gather::intent(world, &given)?.with_content(options.reset_content);
-    let secrets = gather::secrets(world, &intent)?;
+    let lead = Lead::unless(options.yes || options.plan.is_some() || options.answers.answers.is_some());
+    let Opening { intent, secrets, azure } = guided::open(world, ui, global, given, lead).await?;
+    let intent = intent.with_content(options.reset_content);
     let package = gather::fitted(gather::package(world, options.package.as_deref())?, &intent)?;
-    let azure = gather::connect(world, ui, global, &intent.cloud, intent.tenant_id.as_deref()).await?;
     let planned =
         plan::make(world, ui, &azure, &intent, &secrets, gather::facts(package.as_ref()).as_ref()).await?;
     let plan = &planned.plan;
     if let Some(saved) = &saved {
         unmoved(saved, plan)?;
     }
-    ui.show(&human::plan(plan, ui.colour())).map_err(unwritable)?;
+    ui.show(&human::plan(plan, ui.page())).map_err(unwritable)?;
     require_unrefused(plan)?;
     if plan.empty() {
         ui.data("", &json!({ "plan": plan, "report": Value::Null })).map_err(unwritable)?;
@@ -54,9 +55,8 @@ pub(super) async fn run(
     }
     confirm(world, ui, options.yes, "Carry out this plan?").await?;
     if let Some(path) = &options.save_answers {
-        // JSON is YAML: the file reads back as the same answers.
         let answers: Value = serde_json::from_str(&intent.recorded).unwrap_or_default();
-        world.write(path, format!("{answers:#}\n").as_bytes()).map_err(|error| {
+        world.write(path, file::text(&answers).as_bytes()).map_err(|error| {
             let mut failure = Failure::of(&error);
             failure.chain.insert(0, format!("could not write the answers to `{}`", path.display()));
             failure

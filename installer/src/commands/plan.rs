@@ -4,6 +4,7 @@ use futures::StreamExt;
 use serde_json::json;
 
 use super::arguments::{Global, PlanOptions};
+use super::guided::{self, Lead, Opening};
 use super::{CHANGES, gather, unwritable};
 use crate::answers::Intent;
 use crate::answers::intent::{Delivery, duration_secs};
@@ -25,10 +26,10 @@ pub(super) async fn run(
     options: &PlanOptions,
 ) -> Result<u8, Failure> {
     let given = gather::given(world, global, &options.answers)?;
-    let intent = gather::intent(world, &given)?.with_content(options.reset_content);
-    let secrets = gather::secrets(world, &intent)?;
+    let lead = Lead::unless(options.answers.answers.is_some());
+    let Opening { intent, secrets, azure } = guided::open(world, ui, global, given, lead).await?;
+    let intent = intent.with_content(options.reset_content);
     let package = gather::fitted(gather::package(world, options.package.as_deref())?, &intent)?;
-    let azure = gather::connect(world, ui, global, &intent.cloud, intent.tenant_id.as_deref()).await?;
     let looked = look(world, ui, &azure, &intent, &secrets, gather::facts(package.as_ref()).as_ref()).await?;
     tell(ui, &looked.checks);
     let Some((plan, _)) = &looked.planned else { return Err(failed(&looked.checks)) };
@@ -42,10 +43,10 @@ pub(super) async fn run(
     }
     let stopping: Vec<Check> =
         looked.checks.iter().filter(|check| check.failed() && check.title != FINDING).cloned().collect();
-    let mut text = human::plan(plan, ui.colour());
+    let mut text = human::plan(plan, ui.page());
     if !stopping.is_empty() {
         text.push_str("\nIt cannot be carried out like this:\n");
-        text.push_str(&human::checks(&stopping, ui.colour()));
+        text.push_str(&human::checks(&stopping, ui.page()));
     }
     ui.data(&text, &json!({ "plan": plan, "checks": looked.checks })).map_err(unwritable)?;
     Ok(match (looked.checks.iter().any(Check::failed), plan.empty()) {
@@ -181,7 +182,7 @@ fn worth_a_word(check: &Check) -> Option<Finding> {
         State::Warning | State::NotChecked if check.title != FINDING => Some(Finding {
             id: check.id.clone(),
             severity: Severity::Warning,
-            message: format!("{}: {}", check.title, check.result),
+            message: check.told(),
             remedy: check.remedy.clone(),
         }),
         _ => None,

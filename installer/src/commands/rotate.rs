@@ -39,10 +39,10 @@ pub(super) async fn run(
     };
     let plan =
         rotation(&intent, &inventory, &keys, options.wait).map_err(|error| Failure::internal(&error))?;
-    ui.show(&human::plan(&plan, ui.colour())).map_err(unwritable)?;
+    ui.show(&human::plan(&plan, ui.page())).map_err(unwritable)?;
     install::require_unrefused(&plan)?;
     let secrets = match intent.several_accounts() {
-        true => gather::secrets(world, &intent)?,
+        true => gather::secrets(world, ui, &intent).await?,
         false => values(world, ui, &chosen).await?,
     };
     try_at_mimecast(world, ui, &intent, &secrets).await?;
@@ -160,7 +160,7 @@ async fn values(world: &World, ui: &Ui, chosen: &[(String, SecretSource)]) -> Re
             None => unread.push((key.as_str(), source)),
         }
     }
-    let read = gather::read_secrets(world, unread)?;
+    let read = gather::read_secrets(world, ui, unread).await?;
     for (key, value) in read.into_values() {
         secrets.insert(&key, value);
     }

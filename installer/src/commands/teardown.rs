@@ -35,7 +35,7 @@ pub(super) async fn run(
     let (inventory, found) = look(&azure, subject).await?;
     let extent = extent(world, ui, options, &found);
     let plan = removal(subject, &inventory, &found, &extent).map_err(|error| Failure::internal(&error))?;
-    ui.show(&human::plan(&plan, ui.colour())).map_err(unwritable)?;
+    ui.show(&human::plan(&plan, ui.page())).map_err(unwritable)?;
     install::require_unrefused(&plan)?;
     if plan.empty() {
         ui.data("", &json!({ "plan": plan, "items": [], "left": [] })).map_err(unwritable)?;

@@ -54,14 +54,14 @@ pub(super) async fn run(
         plan::upgrade(&intent, &inventory, Some(&facts), options.wait)
     };
     let plan = plan.map_err(|error| Failure::internal(&error))?;
-    ui.show(&human::plan(&plan, ui.colour())).map_err(unwritable)?;
+    ui.show(&human::plan(&plan, ui.page())).map_err(unwritable)?;
     install::require_unrefused(&plan)?;
     if plan.empty() {
         ui.data("", &json!({ "plan": plan, "trial": Value::Null })).map_err(unwritable)?;
         return Ok(0);
     }
     install::confirm(world, ui, options.yes, "Carry out this upgrade?").await?;
-    let secrets = secrets(world, &intent, &plan)?;
+    let secrets = secrets(world, ui, &intent, &plan).await?;
     let material = Material { secrets: secrets.into_values(), package: package.map(|package| package.bytes) };
     let made = install::carry_out(&found.azure, ui, world, &plan, &material).await?;
     let trial = made.resources.get(TRIAL_STEP).cloned().unwrap_or_default();
@@ -114,7 +114,7 @@ pub(super) async fn inventory(found: &Found, intent: &Intent) -> Result<Inventor
 }
 
 /// The secrets that the plan writes. Those that are in the vault already are not asked for.
-fn secrets(world: &World, intent: &Intent, plan: &Plan) -> Result<Secrets, Failure> {
+async fn secrets(world: &World, ui: &Ui, intent: &Intent, plan: &Plan) -> Result<Secrets, Failure> {
     let written: Vec<&str> = plan
         .steps
         .iter()
@@ -124,9 +124,9 @@ fn secrets(world: &World, intent: &Intent, plan: &Plan) -> Result<Secrets, Failu
         })
         .collect();
     if intent.accounts.iter().any(|account| written.contains(&account.path.as_str())) {
-        return gather::secrets(world, intent);
+        return gather::secrets(world, ui, intent).await;
     }
     let sources = intent.secret_sources();
     let needed = sources.iter().filter(|(key, _)| written.contains(&key.as_str()));
-    gather::read_secrets(world, needed.map(|(key, source)| (key.as_str(), *source)))
+    gather::read_secrets(world, ui, needed.map(|(key, source)| (key.as_str(), *source))).await
 }

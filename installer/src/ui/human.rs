@@ -7,8 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use console::Style;
 use serde_json::Value;
 
+use super::lines::hanging;
 use super::moving::Moving;
-use super::{Event, Listener, Loudness};
+use super::{Event, Listener, Loudness, Page};
 use crate::check::{Check, Side, State};
 use crate::plan::change::{Change, PropertyChange};
 use crate::plan::{Plan, Severity, output};
@@ -18,8 +19,6 @@ use crate::verify::{Outcome, Probe};
 const VALUE_LIMIT_CHARS: usize = 100;
 /// Columns before a line's text: the longest prefix, right-aligned, and a blank.
 const MARGIN_CHARS: usize = 10;
-/// The narrowest text that is worth breaking into lines.
-const LEAST_WIDTH_CHARS: usize = 20;
 
 /// The listener: a line an event, and on a terminal a moving line for each step under way.
 pub struct Lines {
@@ -47,7 +46,7 @@ impl Lines {
         match &self.moving {
             // Drawn above the moving lines.
             Some(moving) => {
-                let text = wrapped(text, moving.columns());
+                let text = hanging(text, MARGIN_CHARS, moving.columns());
                 moving.above(&format!("{padding}{styled} {text}"));
             }
             None => {
@@ -70,7 +69,7 @@ impl Lines {
                 State::Good if self.loudness != Loudness::Verbose => {}
                 state => {
                     let (prefix, style) = check_style(state);
-                    self.line(prefix, style, &format!("{}: {}", check.title, check.result));
+                    self.line(prefix, style, &check.told());
                     if let Some(remedy) = &check.remedy {
                         remedy.lines().for_each(|each| self.line("", Style::new(), each));
                     }
@@ -173,26 +172,6 @@ fn severity(severity: Severity) -> (&'static str, Style) {
     }
 }
 
-/// A text in lines of at most this many columns less the margin, broken at spaces, the further ones indented
-/// by the margin. What has no space stays whole.
-fn wrapped(text: &str, columns: usize) -> String {
-    let width = columns.saturating_sub(MARGIN_CHARS).max(LEAST_WIDTH_CHARS);
-    let mut lines = Vec::new();
-    for paragraph in text.lines() {
-        let mut line = String::new();
-        for word in paragraph.split(' ') {
-            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-                lines.push(std::mem::take(&mut line));
-            } else if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-        lines.push(line);
-    }
-    lines.join(&format!("\n{}", " ".repeat(MARGIN_CHARS)))
-}
-
 fn check_style(state: State) -> (&'static str, Style) {
     match state {
         State::Good => ("good", Style::new().green()),
@@ -202,8 +181,14 @@ fn check_style(state: State) -> (&'static str, Style) {
     }
 }
 
-/// Checks as people read them: grouped by side, each fault with its remedy.
-pub fn checks(checks: &[Check], colour: bool) -> String {
+/// Checks as people read them: grouped by side, each fault with its remedy, in lines of so many columns where
+/// that is known.
+pub fn checks(checks: &[Check], page: Page) -> String {
+    /// Columns before a check's text: two blanks, the longest state, two blanks.
+    const INDENT_CHARS: usize = 12;
+    let fitted = |text: &str| {
+        page.columns.map_or_else(|| text.to_owned(), |columns| hanging(text, INDENT_CHARS, columns))
+    };
     let mut text = String::new();
     for side in Side::ALL {
         let here: Vec<&Check> = checks.iter().filter(|check| check.side == side).collect();
@@ -214,14 +199,15 @@ pub fn checks(checks: &[Check], colour: bool) -> String {
         for check in here {
             let (word, style) = check_style(check.state);
             let padding = " ".repeat(8_usize.saturating_sub(word.len()));
-            let word =
-                if colour { style.force_styling(true).apply_to(word).to_string() } else { word.to_owned() };
-            let _ = writeln!(text, "  {word}{padding} {}: {} [{}]", check.title, check.result, check.id);
-            for line in check.remedy.iter().flat_map(|remedy| remedy.lines()) {
-                let _ = writeln!(text, "             {line}");
-            }
-            if let Some(link) = check.link {
-                let _ = writeln!(text, "             {link}");
+            let word = if page.colour {
+                style.force_styling(true).apply_to(word).to_string()
+            } else {
+                word.to_owned()
+            };
+            let told = fitted(&format!("{} [{}]", check.told(), check.id));
+            let _ = writeln!(text, "  {word}{padding}  {told}");
+            for line in check.remedy.iter().flat_map(|remedy| remedy.lines()).chain(check.link) {
+                let _ = writeln!(text, "{}{}", " ".repeat(INDENT_CHARS), fitted(line));
             }
         }
     }
@@ -257,10 +243,15 @@ fn duration(millis: u64) -> String {
     }
 }
 
-/// A plan as people read it.
-pub fn plan(plan: &Plan, colour: bool) -> String {
+/// A plan as people read it. What is found is told in lines of so many columns where that is known.
+pub fn plan(plan: &Plan, page: Page) -> String {
+    /// Columns before a finding's remedy.
+    const INDENT_CHARS: usize = 11;
+    let fitted = |text: &str, indent: usize| {
+        page.columns.map_or_else(|| text.to_owned(), |columns| hanging(text, indent, columns))
+    };
     let paint = |style: Style, text: String| {
-        if colour { style.force_styling(true).apply_to(text).to_string() } else { text }
+        if page.colour { style.force_styling(true).apply_to(text).to_string() } else { text }
     };
     let mut text = String::new();
     let _ = writeln!(
@@ -289,9 +280,10 @@ pub fn plan(plan: &Plan, colour: bool) -> String {
     }
     for finding in &plan.findings {
         let (word, style) = severity(finding.severity);
-        let _ = writeln!(text, "  {}: {}", paint(style, word.to_owned()), finding.message);
-        if let Some(remedy) = &finding.remedy {
-            let _ = writeln!(text, "           {remedy}");
+        let message = fitted(&finding.message, word.len() + 4);
+        let _ = writeln!(text, "  {}: {message}", paint(style, word.to_owned()));
+        for line in finding.remedy.iter().flat_map(|remedy| remedy.lines()) {
+            let _ = writeln!(text, "{}{}", " ".repeat(INDENT_CHARS), fitted(line, INDENT_CHARS));
         }
     }
     text.push_str(&summary(plan));
@@ -333,22 +325,4 @@ fn value(value: &Value) -> String {
         return format!("{cut}\u{2026}");
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::wrapped;
-
-    #[test]
-    fn long_lines_break_at_spaces_under_their_own_beginning() {
-        assert_eq!(wrapped("one two", 60), "one two");
-        assert_eq!(
-            wrapped("a role given a moment ago usually works", 40),
-            "a role given a moment ago\n          usually works"
-        );
-        // An id is copied, so it stays in one piece.
-        let id = "x".repeat(50);
-        assert_eq!(wrapped(&format!("of {id}"), 40), format!("of\n          {id}"));
-        assert_eq!(wrapped("first\nsecond", 60), "first\n          second");
-    }
 }

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use console::Term;
 use contract::secret::Secret;
 
+use super::lines::broken;
 use super::{Failure, Ui};
 use crate::world::modes::{Hushed, read_hidden_line};
 use crate::world::{SignalsGoTo, World};
@@ -112,6 +113,22 @@ where
 }
 
 impl Ui {
+    /// Explains something before a question: a heading, where there is one, and a text in the terminal's lines.
+    pub fn explain(&self, heading: &str, text: &str) {
+        let columns = usize::from(Term::stderr().size().1);
+        let mut shown = String::from("\n");
+        if !heading.is_empty() {
+            let bold = console::Style::new().bold().force_styling(self.colour_of_talk);
+            shown.push_str(&format!("{}\n", bold.apply_to(heading)));
+        }
+        for line in broken(text, columns) {
+            shown.push_str(&line);
+            shown.push('\n');
+        }
+        // Nothing can be told about a stream that does not take it.
+        let _ = io::stderr().lock().write_all(shown.as_bytes());
+    }
+
     /// Whether questions can be asked.
     pub fn asks(&self, world: &World) -> bool {
         world.terminal.input && world.terminal.error && self.output == super::Output::Human

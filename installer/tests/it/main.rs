@@ -13,6 +13,7 @@ mod content;
 mod doctor;
 mod faults;
 mod foreign;
+mod guided;
 mod install;
 mod interrupted;
 mod late;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use tokio::process::Command;
 
 /// No text that is waited for comes later than this.
@@ -22,6 +22,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub(crate) struct Terminal {
     keyboard: File,
     drawn: Arc<Mutex<Vec<u8>>>,
+    /// How much of it was seen.
+    seen: usize,
 }
 
 impl Terminal {
@@ -55,7 +57,7 @@ impl Terminal {
                 sink.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&part[..count]);
             }
         });
-        Self { keyboard, drawn }
+        Self { keyboard, drawn, seen: 0 }
     }
 
     /// Everything that was drawn so far.
@@ -72,6 +74,40 @@ impl Terminal {
         };
         let waited = tokio::time::timeout(LIMIT, seen).await;
         assert!(waited.is_ok(), "{text:?} was not drawn: {}", self.drawn());
+    }
+
+    /// Waits until this was drawn after what was seen before.
+    pub(crate) async fn see(&mut self, text: &str) {
+        let limit = tokio::time::Instant::now() + LIMIT;
+        loop {
+            let drawn = self.drawn();
+            let new = drawn.get(self.seen..).unwrap_or_default();
+            if let Some(at) = new.find(text) {
+                self.seen += at + text.len();
+                return;
+            }
+            assert!(tokio::time::Instant::now() < limit, "{text:?} was not drawn: {new}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits for a question and types the answer.
+    pub(crate) async fn answer(&mut self, question: &str, keys: &str) {
+        self.see(question).await;
+        self.type_in(keys);
+    }
+
+    /// Whether it shows what is typed, in lines, and Ctrl-C stops: as a shell leaves it.
+    pub(crate) fn is_as_a_shell_leaves_it(&self) -> bool {
+        let modes = tcgetattr(&self.keyboard).unwrap().local_modes;
+        modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
+    }
+
+    /// Whether the cursor is to be seen.
+    pub(crate) fn shows_the_cursor(&self) -> bool {
+        let drawn = self.drawn();
+        let at = |sequence: &str| drawn.rfind(sequence);
+        at("\x1b[?25l") <= at("\x1b[?25h")
     }
 
     /// Types this.
