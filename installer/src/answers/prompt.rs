@@ -83,6 +83,7 @@ impl Topic {
                 "API 2.0 is what Mimecast gives out today. API 1.0 is for an application that you have already: since June 2025 no new ones are made."
             }
             Self::Host => "The host decides where Mimecast handles the data that it answers with.",
+            // What is needed depends on the generation: `beforehand` says it.
             Self::Credentials => "",
             Self::Content => {
                 "Rules never change or replace rules of yours, and all of it can be removed again."

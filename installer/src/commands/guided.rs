@@ -179,7 +179,11 @@ impl<'a> Guide<'a> {
 
     /// Asks one question.
     async fn ask(&mut self, topic: Topic) -> Asked {
-        self.ui.explain(topic.heading(), topic.explained());
+        let explained = match topic {
+            Topic::Credentials => prompt::beforehand(self.api()),
+            other => other.explained(),
+        };
+        self.ui.explain(topic.heading(), explained);
         match topic {
             Topic::Name => self.text("name", "Name").await,
             Topic::Subscription => self.subscription().await,
@@ -187,7 +191,7 @@ impl<'a> Guide<'a> {
             Topic::ResourceGroup => self.resource_group().await,
             Topic::Hosting => self.menu("Hosting", prompt::HOSTING, None).await,
             Topic::Region => self.region().await,
-            Topic::Generation => self.menu("API", prompt::GENERATIONS, None).await,
+            Topic::Generation => self.menu("Generation", prompt::GENERATIONS, None).await,
             Topic::Host => {
                 self.menu("Host", prompt::hosts(self.api()), Some(("another host", "mimecast.base_url")))
                     .await

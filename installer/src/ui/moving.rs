@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,7 +37,11 @@ impl Moving {
 
     /// Prints a line that stays, above those that move.
     pub(super) fn above(&self, line: &str) {
-        let _ = self.lines.println(line);
+        // Where nothing moves the library would leave the cursor at the line's end.
+        let _ = match self.all.length() {
+            Some(0) | None => writeln!(io::stderr().lock(), "{line}"),
+            Some(_) => self.lines.println(line),
+        };
     }
 
     /// A step is under way.

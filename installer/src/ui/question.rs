@@ -67,13 +67,14 @@ const MENU_MARGIN_CHARS: usize = 3;
 /// The terminal while a question stands on it.
 struct Standing {
     /// Put back when this is dropped.
-    _modes: Hushed,
+    modes: Hushed,
     answered: bool,
 }
 
 impl Drop for Standing {
     fn drop(&mut self) {
         if !self.answered {
+            self.modes.abandon();
             // Menus hide the cursor. There is nobody to tell where this fails.
             let term = Term::stderr();
             let _ = term.show_cursor();
@@ -101,7 +102,7 @@ where
         }
         first
     });
-    let mut standing = Standing { _modes: world.hush()?, answered: false };
+    let mut standing = Standing { modes: world.hush()?, answered: false };
     let (sender, receiver) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         // Nobody listens any more where a signal came first.

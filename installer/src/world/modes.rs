@@ -5,10 +5,11 @@
 //! whatever becomes of it.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use contract::secret::Secret;
 use rustix::io::Errno;
+use rustix::stdio::dup2_stdin;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
 use super::World;
@@ -25,14 +26,25 @@ const ESCAPE: u8 = 0x1b;
 /// The terminal without echo and without keys of its own. Dropped, it is as it was before.
 #[derive(Debug)]
 pub struct Hushed {
+    terminal: OwnedFd,
     before: Termios,
 }
 
+impl Hushed {
+    /// Takes the terminal away from whoever reads standard input, for good: a prompt that still waits for a
+    /// key would set its own modes again after these were put back. Nothing can be asked any more.
+    pub fn abandon(&self) {
+        // Without it the modes are put back all the same.
+        if let Ok(nothing) = std::fs::File::open("/dev/null") {
+            let _ = dup2_stdin(nothing);
+        }
+    }
+}
+
 impl Drop for Hushed {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     fn drop(&mut self) {
         // A terminal that is gone needs no modes.
-        let _ = tcsetattr(io::stdin().as_fd(), OptionalActions::Drain, &self.before);
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
     }
 }
 
@@ -50,7 +62,7 @@ impl World {
         hushed.special_codes[SpecialCodeIndex::VMIN] = 1;
         hushed.special_codes[SpecialCodeIndex::VTIME] = 0;
         tcsetattr(stdin.as_fd(), OptionalActions::Drain, &hushed)?;
-        Ok(Hushed { before })
+        Ok(Hushed { terminal: stdin.as_fd().try_clone_to_owned()?, before })
     }
 }
 

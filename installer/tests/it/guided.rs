@@ -51,7 +51,7 @@ async fn up_to_the_credentials(stage: &Stage, terminal: &mut Terminal) {
 }
 
 async fn after_the_name(stage: &Stage, terminal: &mut Terminal) {
-    for question in ["Subscription:", "Workspace:", "Resource group:", "Hosting:", "Region:", "API:"] {
+    for question in ["Subscription:", "Workspace:", "Resource group:", "Hosting:", "Region:", "Generation:"] {
         terminal.answer(question, ENTER).await;
     }
     terminal.answer("Host:", &format!("{}{ENTER}", DOWN.repeat(3))).await;
@@ -141,7 +141,7 @@ async fn one_can_go_back_from_a_menu_a_field_and_the_summary_and_what_is_answere
     terminal.see("rg-second-name").await;
     terminal.type_in(&format!("{DOWN}{ENTER}"));
     terminal.answer("Name of the new group: ", &format!("rg-of-mine{ENTER}")).await;
-    for question in ["Hosting:", "Region:", "API:"] {
+    for question in ["Hosting:", "Region:", "Generation:"] {
         terminal.answer(question, ENTER).await;
     }
     terminal.answer("Host:", &format!("{}{ENTER}", DOWN.repeat(3))).await;

@@ -26,7 +26,6 @@ impl Guide<'_> {
     /// Which credentials.
     pub(super) async fn credentials(&mut self) -> Asked {
         let api = self.api();
-        self.ui.explain("", prompt::beforehand(api));
         let mut words = prompt::credentials(api).to_vec();
         loop {
             let Some(kept) = self.kept(&words).await? else { return Ok(Turn::Back) };
@@ -45,7 +44,7 @@ impl Guide<'_> {
             if kept == Kept::Typed {
                 self.ui.explain(
                     "",
-                    "Nothing of it is shown. A paste of several thousand characters is taken whole; `{file: PATH}` in an answers file, or the files above, take what is longer than 25 KB.",
+                    "Nothing of them is shown. A paste of up to 25,000 characters is taken whole; longer ones, which no vault takes, and what you do not want to paste, can come from a file: `{file: PATH}` in an answers file.",
                 );
             }
             if self.take_all(&words, kept).await? == Turn::Back {

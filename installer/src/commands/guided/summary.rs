@@ -68,6 +68,8 @@ impl Guide<'_> {
                 SecretSource::KeyVault(secret) => format!("in a vault: {}", secret.reference()),
                 SecretSource::Prompt => "typed, not shown".to_owned(),
             }),
+            // The environment may name another cloud than the public one.
+            None if key.path == "azure.cloud" => Some(self.azure.cloud().name.clone()),
             None => key.default.map(str::to_owned),
         }
     }
