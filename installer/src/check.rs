@@ -7,7 +7,8 @@
 //! * [`mimecast`]: token, product, role, clock, and how much there is to collect.
 //! * [`rights`]: every planned action against the rights that the account has.
 //! * [`policy`]: every planned body against the policies in force.
-//! * [`region`]: what the regions offer; [`names`]: names that must be free in the world.
+//! * [`region`]: what the regions offer; [`quota`]: room in them; [`names`]: names that must be free in the
+//!   world.
 //! * [`workspace`]: the workspace takes rows, and nobody else feeds it from the same account.
 //! * [`running`]: an installation that is there.
 //! * [`explained`]: what each id is about.
@@ -16,6 +17,7 @@ pub mod explained;
 pub mod mimecast;
 pub mod names;
 pub mod policy;
+pub mod quota;
 pub mod region;
 pub mod rights;
 pub mod running;
@@ -226,14 +228,15 @@ fn cause(error: &AzureError) -> String {
 
 /// Every check of a plan, beside each other.
 pub async fn before(azure: &Azure, intent: &Intent, inventory: &Inventory, plan: &Plan) -> Vec<Check> {
-    let (rights, policies, names, regions, workspace) = futures::join!(
+    let (rights, policies, names, regions, quota, workspace) = futures::join!(
         rights::check(azure, inventory, plan),
         policy::check(azure, inventory, plan),
         names::check(azure, intent, inventory, plan),
         region::check(azure, intent, plan),
+        quota::check(azure, intent, plan),
         workspace::check(azure, intent, inventory, plan),
     );
-    [rights, policies, names, regions, workspace].concat()
+    [rights, policies, names, regions, quota, workspace].concat()
 }
 
 #[cfg(test)]

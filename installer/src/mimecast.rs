@@ -110,6 +110,16 @@ pub enum MimecastError {
         /// Mimecast's code.
         code: String,
     },
+    /// A signed call was refused, and this machine's clock is far from Mimecast's.
+    #[error(
+        "Mimecast refused the signature, and this machine's clock is {} seconds {} Mimecast's",
+        .skew_secs.abs(),
+        if *.skew_secs > 0 { "ahead of" } else { "behind" }
+    )]
+    Clock {
+        /// By how much our clock is ahead.
+        skew_secs: i64,
+    },
     /// The secret key of API 1.0 is not base64.
     #[error("`{key}` is not base64, as Mimecast shows it")]
     SecretKey {
@@ -144,6 +154,9 @@ impl MimecastError {
             }
             Self::Expired => "bind the service user again and use the new access key and secret key",
             Self::Answer { .. } => "try again in some minutes; if it stays, check `mimecast.base_url`",
+            Self::Clock { .. } => {
+                "set the clock (`timedatectl set-ntp true`; under WSL `sudo hwclock -s`): a signed call is good for some minutes around its time"
+            }
             Self::SecretKey { .. } => "copy the secret key again, whole",
         }
     }
@@ -211,6 +224,11 @@ async fn ask(
     let (status, skew_secs, answer) = send(request, account, now).await?;
     refused(status, &answer).map_err(|error| match error {
         MimecastError::Region { .. } => MimecastError::Region { host: host(account) },
+        // Mimecast names no reason for a bad signature; such a clock is one.
+        MimecastError::Credentials { status, code } => match (access, skew_secs) {
+            (Access::Keys(_), Some(skew_secs)) => MimecastError::Clock { skew_secs },
+            _ => MimecastError::Credentials { status, code },
+        },
         other => other,
     })?;
     Ok((skew_secs, answer))

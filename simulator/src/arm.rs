@@ -161,7 +161,7 @@ impl Incoming {
 
 fn dispatch(state: &State, data: &mut Data, incoming: &Incoming) -> Result<Reply, ArmError> {
     let address = &incoming.address;
-    check::subscription(data, address)?;
+    check::subscription(data, address, &incoming.method)?;
     let Some(namespace) = address.provider.as_deref() else {
         let mut call = incoming.call(state, data, 0, address.scope.clone())?;
         return resources::scoped(&mut call, &incoming.query);
@@ -214,6 +214,7 @@ fn service(namespace: &str, address: &Address) -> Option<Service> {
         }
         ("microsoft.web", "", "georegions") => of(site::VERSIONS, stacks::regions),
         ("microsoft.web", "locations" | "", "functionappstacks") => of(stacks::VERSIONS, stacks::stacks),
+        ("microsoft.web", "locations", "usages") => of(site::VERSIONS, stacks::usages),
         ("microsoft.keyvault", "" | "locations", "deletedvaults" | "purge") => {
             of(vault::VERSIONS, |call, _| vault::deleted(call))
         }

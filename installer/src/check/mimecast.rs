@@ -59,6 +59,7 @@ fn id(error: &MimecastError) -> &'static str {
         MimecastError::Region { .. } => "mimecast-region",
         MimecastError::Expired => "mimecast-binding",
         MimecastError::Answer { .. } => "mimecast-answer",
+        MimecastError::Clock { .. } => "clock",
         MimecastError::SecretKey { .. } => "mimecast-secret-key",
     }
 }

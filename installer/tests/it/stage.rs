@@ -166,6 +166,34 @@ mimecast:
         std::fs::write(&path, text.replace(from, to)).expect("writes");
     }
 
+    /// Has the answers name the credentials of Mimecast's API 1.0, which the environment then holds.
+    pub(crate) fn speak_one(&mut self) {
+        self.reword_answers(
+            "client_id: {env: MIMECAST_CLIENT_ID}\n  client_secret: {env: MIMECAST_CLIENT_SECRET}",
+            "api: \"1.0\"\n  app_id: {env: MIMECAST_APP_ID}\n  app_key: {env: MIMECAST_APP_KEY}\n  \
+             access_key: {env: MIMECAST_ACCESS_KEY}\n  secret_key: {env: MIMECAST_SECRET_KEY}",
+        );
+        let settings = self.simulator.mimecast().settings();
+        for (name, value) in [
+            ("MIMECAST_APP_ID", settings.app_id),
+            ("MIMECAST_APP_KEY", settings.app_key),
+            ("MIMECAST_ACCESS_KEY", settings.access_key),
+            ("MIMECAST_SECRET_KEY", settings.secret_key),
+        ] {
+            self.environment.insert(name.to_owned(), value);
+        }
+    }
+
+    /// Leaves the one account out of the answers: for those that list accounts.
+    pub(crate) fn without_the_account(&self) {
+        let path = self.directory.path().join("answers.yaml");
+        let text = std::fs::read_to_string(&path).expect("reads");
+        let (before, rest) = text.split_once("mimecast:\n").expect("an account");
+        let after = rest.split_inclusive('\n').skip_while(|line| line.starts_with(' '));
+        std::fs::write(&path, before.chars().chain(after.flat_map(str::chars)).collect::<String>())
+            .expect("writes");
+    }
+
     /// Everything in the installation's group that carries its tag.
     pub(crate) fn installed(&self) -> Vec<Value> {
         let state = self.simulator.state();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::address::Address;
@@ -86,15 +86,23 @@ pub(crate) fn api_version(
     Err(ArmError::bad("NoRegisteredProviderFound", message))
 }
 
-/// Checks that the subscription is one of the tenant's.
-pub(crate) fn subscription(data: &Data, address: &Address) -> Result<(), ArmError> {
-    match &address.subscription {
-        Some(id) if !data.subscriptions.contains_key(id) => {
-            let message = format!("The subscription '{id}' could not be found.");
-            Err(ArmError::not_found("SubscriptionNotFound", message))
-        }
-        _ => Ok(()),
+/// Checks that the subscription is one of the tenant's, and for a write that it is enabled: a disabled one
+/// can only be read (<https://learn.microsoft.com/azure/cost-management-billing/manage/subscription-states>).
+pub(crate) fn subscription(data: &Data, address: &Address, method: &Method) -> Result<(), ArmError> {
+    let Some(id) = &address.subscription else { return Ok(()) };
+    let Some(subscription) = data.subscriptions.get(id) else {
+        let message = format!("The subscription '{id}' could not be found.");
+        return Err(ArmError::not_found("SubscriptionNotFound", message));
+    };
+    let writes = [Method::PUT, Method::PATCH, Method::DELETE].contains(method);
+    if writes && subscription.state == "Disabled" {
+        let message = format!(
+            "The subscription '{id}' is disabled and therefore marked as read only. You cannot perform any \
+             write actions on this subscription until it is re-enabled."
+        );
+        return Err(ArmError::conflict("ReadOnlyDisabledSubscription", message));
     }
+    Ok(())
 }
 
 /// Checks that the group exists

@@ -103,7 +103,7 @@ async fn call(state: &State, incoming: &Incoming, wanted: &Wanted) -> Result<Rep
     check::api_version(&incoming.query, TYPE, resources::VERSIONS)?;
     {
         let data = state.lock();
-        check::subscription(&data, &incoming.address)?;
+        check::subscription(&data, &incoming.address, &incoming.method)?;
         check::group(&data, &incoming.address)?;
     }
     let need = |verb: &str| {

@@ -127,7 +127,7 @@ fn subscription(state: &State, subscription: &Subscription) -> Value {
         "subscriptionId": subscription.id,
         "tenantId": tenant,
         "displayName": subscription.name,
-        "state": "Enabled",
+        "state": subscription.state,
         "subscriptionPolicies": {
             "locationPlacementId": "Public_2014-09-01",
             "quotaId": "PayAsYouGo_2014-09-01",

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::check::{REGIONS, region};
+use super::check::{REGIONS, region, region_title};
 use super::error::ArmError;
 use super::kind::Call;
 use super::reply::Reply;
@@ -60,6 +60,29 @@ pub(crate) fn stacks(call: &mut Call<'_>, query: &HashMap<String, String>) -> Re
                 }],
             }],
         },
+    })]))
+}
+
+/// `locations/{region}/usages`: cores of App Service in use and allowed
+/// (<https://learn.microsoft.com/rest/api/appservice/get-usages-in-location/list>). 250 cores are what a
+/// subscription has in a region without asking
+/// (<https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan#regional-subscription-memory-quotas>).
+pub(crate) fn usages(call: &mut Call<'_>, _query: &HashMap<String, String>) -> Result<Reply, ArmError> {
+    call.need("Microsoft.Web/locations/usages/Read")?;
+    let place = call.address.pairs.first().map(|(_, name)| region(name)).unwrap_or_default();
+    let limit = if call.data.no_quota_regions.contains(&place) { 0 } else { 250 };
+    // One core for each plan that has a machine of its own; Flex counts while it runs.
+    let plans = call.data.resources.values().filter(|each| {
+        each.resource_type.eq_ignore_ascii_case("Microsoft.Web/serverfarms")
+            && region(each.text("/location")) == place
+            && each.text("/sku/name") != "FC1"
+    });
+    let name = format!("Cores usage in {}", region_title(&place));
+    Ok(Reply::list(vec![json!({
+        "unit": "Core Count",
+        "currentValue": plans.count(),
+        "limit": limit,
+        "name": {"value": name, "localizedValue": name},
     })]))
 }
 

@@ -20,6 +20,8 @@ pub enum Registration {
 pub(crate) struct Subscription {
     pub(crate) id: String,
     pub(crate) name: String,
+    /// `Enabled`, `Disabled`, `PastDue`, `Warned` or `Deleted`.
+    pub(crate) state: String,
     /// Registrations by lower-case namespace; absent ones are not registered.
     pub(crate) providers: BTreeMap<String, Registration>,
 }
@@ -54,8 +56,17 @@ impl State {
             .iter()
             .map(|namespace| (namespace.to_ascii_lowercase(), Registration::Registered))
             .collect();
-        let subscription = Subscription { id: id.to_owned(), name: name.to_owned(), providers };
+        let subscription =
+            Subscription { id: id.to_owned(), name: name.to_owned(), state: "Enabled".to_owned(), providers };
         self.lock().subscriptions.insert(id.to_ascii_lowercase(), subscription);
+    }
+
+    /// Sets the state of a subscription, such as `Disabled`.
+    pub fn set_subscription_state(&self, subscription_id: &str, state: &str) {
+        let mut data = self.lock();
+        if let Some(subscription) = data.subscriptions.get_mut(&subscription_id.to_ascii_lowercase()) {
+            state.clone_into(&mut subscription.state);
+        }
     }
 
     /// Sets the registration of a namespace.

@@ -155,7 +155,7 @@ async fn nested(
     {
         let data = state.lock();
         let address = Address::parse(&unit.id)?;
-        check::subscription(&data, &address)?;
+        check::subscription(&data, &address, &Method::PUT)?;
         check::group(&data, &address)?;
     }
     let properties = unit.body.get("properties").cloned().unwrap_or_default();
