@@ -186,6 +186,12 @@ pub const ALL: &[Explained] = &[
     ),
     id("policy-unread", "The policies could not be asked.", UNREAD),
     id(
+        "quota",
+        "Whether the subscription has cores of App Service left in the region.",
+        "Have the quota raised (Azure portal | Quotas | App Service), or choose another `azure.location`.",
+    ),
+    id("quota-unread", "The quota could not be asked.", UNREAD),
+    id(
         "references",
         "Whether the Key Vault references of the app resolve.",
         "The message names the setting and what is missing, mostly a role on the vault or its firewall.",

@@ -203,8 +203,9 @@ pub(crate) async fn read_secrets<'a>(
 ) -> Result<Secrets, Failure> {
     let asked = |(_, source): &(&str, &SecretSource)| **source == SecretSource::Prompt && ui.asks(world);
     let (prompted, others): (Vec<_>, Vec<_>) = sources.into_iter().partition(asked);
-    let mut secrets = Secrets::read(world, others)
-        .map_err(|errors| Failure::problems(Code::Secret, "a secret could not be read", errors.iter().map(full)))?;
+    let mut secrets = Secrets::read(world, others).map_err(|errors| {
+        Failure::problems(Code::Secret, "a secret could not be read", errors.iter().map(full))
+    })?;
     for (key, _) in prompted {
         // Nobody to ask is told by reading it, above.
         while let Some(typed) = ui.ask_secret(world, key).await? {

@@ -99,7 +99,8 @@ fn stopped(now: SignalsGoTo) -> Failure {
     if now == SignalsGoTo::CommandBefore {
         return Failure::stopped();
     }
-    let mut failure = Failure::user(Code::Stopped, "stopped while looking at the result; the plan itself was carried out");
+    let mut failure =
+        Failure::user(Code::Stopped, "stopped while looking at the result; the plan itself was carried out");
     failure.kind = Kind::Interrupted;
     failure.after(vec!["the whole plan".to_owned()], "`mimecast-sentinel status` shows how things stand")
 }

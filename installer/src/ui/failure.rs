@@ -87,7 +87,7 @@ impl Failure {
 
     /// The person gave up before anything was changed.
     pub fn stopped() -> Self {
-        Self { kind: Kind::Interrupted, ..Self::user("stopped; nothing was changed") }
+        Self { kind: Kind::Interrupted, ..Self::user(Code::Stopped, "stopped; nothing was changed") }
     }
 
     /// Our own fault.

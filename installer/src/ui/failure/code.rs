@@ -14,6 +14,7 @@ use crate::mimecast::MimecastError;
 use crate::plan::template::TemplateError;
 use crate::portal::PortalError;
 use crate::provision::{ProvisionError, PutBackError, RotateError};
+use crate::ui::question::Unanswered;
 use crate::verify::trial::TrialError;
 
 macro_rules! codes {
@@ -154,6 +155,7 @@ fn of_type(error: &(dyn Error + 'static)) -> Option<Code> {
     let codes = [
         (error.is::<std::io::Error>(), Code::File),
         (error.is::<serde_json::Error>(), Code::File),
+        (error.is::<Unanswered>(), Code::File),
         (error.is::<SecretError>(), Code::Secret),
         (error.is::<ImportError>(), Code::Import),
         (error.is::<PackageError>(), Code::Package),
