@@ -11,6 +11,8 @@ pub const VERSION_TAG: &str = "mimecast-sentinel-version";
 pub const PACKAGE_TAG: &str = "mimecast-sentinel-package";
 /// Site tag that names the package before it.
 pub const PREVIOUS_PACKAGE_TAG: &str = "mimecast-sentinel-package-previous";
+/// Tag of a secret's version that is being tried, or was.
+pub const TRIAL_TAG: &str = "mimecast-sentinel-trial";
 
 /// Container of the checkpoint.
 pub const CHECKPOINT_CONTAINER: &str = "audit-checkpoints";

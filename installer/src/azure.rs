@@ -40,7 +40,7 @@ pub use publish::Published;
 pub use query::Rows;
 pub use retry::{Retry, RetryPolicy, Timings};
 pub use sdk::{Function, NameCheck};
-pub use vault::{SecretVersion, Vault};
+pub use vault::{NewVersion, SecretVersion, Standing, Vault};
 
 use credential::{SignIn, Tokens};
 use http::{ANSWER_LIMIT_BYTES, Answer, Call, Caller, Repeat};

@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod arguments;
 mod completions;
+mod delivery;
 pub mod doctor;
 pub mod gather;
 mod guided;

@@ -26,7 +26,7 @@ use contract::settings::MIMECAST_SENTINEL_ANSWERS;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::answers::intent::{Intent, OnDeletedVault, RoleAssignments};
+use crate::answers::intent::{Intent, OnDeletedVault, RoleAssignments, TunedContent};
 use crate::answers::recorded;
 use crate::inventory::{Inventory, installation_of};
 use change::{Change, PropertyChange, differences};
@@ -80,6 +80,8 @@ pub struct Plan {
     pub function_app_id: String,
     /// The answers that it was made from, as compact JSON without secrets.
     pub answers: String,
+    /// What it does about content that a person has changed by hand.
+    pub tuned_content: TunedContent,
     /// The steps. Each comes after those that it depends on.
     pub steps: Vec<Step>,
     /// What is there already and right.
@@ -213,6 +215,7 @@ impl<'a> Planner<'a> {
             workspace_id: self.inventory.workspace.id.clone(),
             function_app_id: self.ids.function_app.clone(),
             answers: self.intent.recorded.clone(),
+            tuned_content: self.intent.tuned_content,
             steps: self.steps,
             kept: self.kept,
             findings: self.findings,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::world::World;
-pub use event::Event;
+pub use event::{Event, Usual};
 pub use failure::{Code, Failure};
 pub use question::{Turn, Unanswered};
 

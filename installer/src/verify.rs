@@ -2,6 +2,7 @@
 
 pub mod probe;
 pub mod reference;
+mod run;
 pub mod trial;
 
 use serde::Serialize;

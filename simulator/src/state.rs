@@ -148,6 +148,9 @@ pub(crate) struct Data {
     pub(crate) taken_names: HashSet<String>,
     /// Regions without Flex Consumption, and regions without quota for any plan.
     pub(crate) no_flex_regions: HashSet<String>,
+    /// Version of the custom runtime that a region's catalogue of stacks lists, where it is another than
+    /// usual.
+    pub(crate) custom_runtimes: HashMap<String, String>,
     pub(crate) no_quota_regions: HashSet<String>,
     /// Key Vault references by lower-case site id and setting.
     pub(crate) references: HashMap<String, BTreeMap<String, Reference>>,
@@ -290,6 +293,11 @@ impl State {
     /// Takes Flex Consumption away from a region.
     pub fn remove_flex(&self, region: &str) {
         self.lock().no_flex_regions.insert(region.to_owned());
+    }
+
+    /// Has a region's catalogue of stacks list this version of the custom runtime alone.
+    pub fn list_custom_runtime(&self, region: &str, version: &str) {
+        self.lock().custom_runtimes.insert(region.to_owned(), version.to_owned());
     }
 
     /// Takes away the subscription's quota for plans in a region.

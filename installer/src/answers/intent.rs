@@ -3,11 +3,12 @@
 mod period;
 mod reader;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use contract::cloud::CloudProfile;
 use contract::settings::{MIMECAST_SENTINEL_CLOUD, account_secret};
+use serde::{Deserialize, Serialize};
 
 use super::given::{Given, Origin, Problem, Value};
 use super::keys;
@@ -161,7 +162,8 @@ pub struct Content {
 }
 
 /// What becomes of content that a person has changed by hand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TunedContent {
     /// It stays as it is.
     Keep,
@@ -225,16 +227,14 @@ pub struct Intent {
 }
 
 impl Intent {
-    /// The same, with what a person tuned of the content written anew where `reset` is set.
-    #[must_use]
-    pub fn with_content(mut self, reset: bool) -> Self {
-        self.tuned_content = if reset { TunedContent::Reset } else { TunedContent::Keep };
-        self
-    }
-
     /// Whether the answers list accounts, be it one: each then has its own secret and its own place.
     pub fn several_accounts(&self) -> bool {
         self.accounts.iter().any(|account| !account.key.is_empty())
+    }
+
+    /// The keys of the accounts, where the answers list them.
+    pub fn account_keys(&self) -> BTreeSet<String> {
+        self.accounts.iter().map(|account| account.key.clone()).filter(|key| !key.is_empty()).collect()
     }
 
     /// Whether the installation has the work queue and the function that takes from it.

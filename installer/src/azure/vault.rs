@@ -1,10 +1,10 @@
 //! Secrets of a key vault: written through Azure Resource Manager, which needs no data role and no
 //! waiting; through the vault itself where Azure Resource Manager may not be used for it.
 
+use contract::resources::TRIAL_TAG;
 use contract::secret::Secret;
 use reqwest::Method;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 use url::Url;
 
 use super::Azure;
@@ -14,13 +14,15 @@ use super::http::{Answer, Call, require_own_host, under};
 use super::id::ResourceId;
 use super::retry::{Retry, retry};
 
-/// Version of `Microsoft.KeyVault`: all earlier ones end on 27 February 2027
 /// What the vault is told that a secret is.
 const CONTENT_TYPE: &str = "text/plain";
+/// Version of `Microsoft.KeyVault`: all earlier ones end on 27 February 2027
 /// (<https://learn.microsoft.com/azure/key-vault/general/whats-new>).
 const MANAGEMENT_VERSION: &str = "2026-02-01";
 /// Version of the vault's own API.
 const DATA_VERSION: &str = "7.5";
+/// The tag's word for a version whose trial goes on.
+const ON_TRIAL: &str = "running";
 
 /// A vault: its resource, and where its own API answers.
 #[derive(Debug, Clone)]
@@ -31,15 +33,73 @@ pub struct Vault {
     pub uri: Url,
 }
 
-/// A secret's present version, without its value.
+/// Whether a version of a secret has been seen to work, as its tag [`TRIAL_TAG`] has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing speaks against it.
+    Settled,
+    /// It was written to be tried, and the trial has not ended well so far.
+    OnTrial,
+}
+
+impl Standing {
+    /// As a tag of the version. One that was on trial says that it has passed: an empty set of tags could be
+    /// taken for none that were given.
+    fn tags(self) -> Value {
+        let word = match self {
+            Self::Settled => "passed",
+            Self::OnTrial => ON_TRIAL,
+        };
+        json!({ TRIAL_TAG: word })
+    }
+
+    fn of(tags: &Value) -> Self {
+        if tags[TRIAL_TAG] == ON_TRIAL { Self::OnTrial } else { Self::Settled }
+    }
+}
+
+/// A version of a secret, without its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretVersion {
     /// The version's id.
     pub version: String,
-    /// When it was last set.
-    pub updated_at: Option<OffsetDateTime>,
+    /// When it was written, in seconds since 1970; 0 where Azure does not say.
+    pub created_secs: i64,
     /// Whether it may be read.
     pub enabled: bool,
+    /// Whether it was seen to work.
+    pub standing: Standing,
+}
+
+/// A version that is written.
+#[derive(Debug, Clone, Copy)]
+pub struct NewVersion<'a> {
+    value: &'a Secret<String>,
+    standing: Standing,
+}
+
+impl<'a> NewVersion<'a> {
+    /// A value that is right as far as anybody knows.
+    pub fn settled(value: &'a Secret<String>) -> Self {
+        Self { value, standing: Standing::Settled }
+    }
+
+    /// A value that is to be tried: its version says so until [`Azure::settle_secret_version`].
+    pub fn on_trial(value: &'a Secret<String>) -> Self {
+        Self { value, standing: Standing::OnTrial }
+    }
+
+    fn properties(self) -> Value {
+        json!({ "value": self.value.expose(), "contentType": CONTENT_TYPE, "attributes": {"enabled": true} })
+    }
+
+    /// The body with the tag of a version that is on trial; one that is not needs none.
+    fn tagged(self, mut body: Value) -> Value {
+        if self.standing == Standing::OnTrial {
+            body["tags"] = self.standing.tags();
+        }
+        body
+    }
 }
 
 impl Azure {
@@ -52,29 +112,29 @@ impl Azure {
         &self,
         vault: &Vault,
         name: &str,
-        value: &Secret<String>,
+        new: NewVersion<'_>,
         access: Access,
     ) -> Result<SecretVersion, AzureError> {
-        let written = match self.manage_secret(vault, name, value).await {
+        let written = match self.manage_secret(vault, name, new).await {
             Err(error) if error.has_code("ObjectIsDeletedButRecoverable") => {
                 self.recover_secret(vault, name, access).await?;
-                self.manage_secret(vault, name, value).await
+                self.manage_secret(vault, name, new).await
             }
             other => other,
         };
         let written = match written {
             Err(error) if error.status() == Some(403) => {
-                match self.set_secret_in_vault(vault, name, value, access).await {
+                match self.set_secret_in_vault(vault, name, new, access).await {
                     Err(error) if error.has_code("ObjectIsDeletedButRecoverable") => {
                         self.recover_secret(vault, name, access).await?;
-                        self.set_secret_in_vault(vault, name, value, access).await
+                        self.set_secret_in_vault(vault, name, new, access).await
                     }
                     other => other,
                 }
             }
             other => other,
         };
-        written.map_err(|error| error.without(value.expose()))
+        written.map_err(|error| error.without(new.value.expose()))
     }
 
     /// The secret's present version; `None` where there is no such secret.
@@ -105,18 +165,7 @@ impl Azure {
     ) -> Result<Option<Secret<String>>, AzureError> {
         let what = format!("reading secret `{name}` of {}", vault.id);
         let path: Vec<&str> = ["secrets", name].into_iter().chain(version).collect();
-        let call = self.vault_call(vault, &what, Method::GET, &path)?;
-        match self.vault_send(&call, access).await {
-            Ok(answer) => {
-                let mut body: Value = answer.json(&what)?;
-                match body["value"].take() {
-                    Value::String(value) => Ok(Some(Secret::new(value))),
-                    _ => Err(AzureError::Incomplete { what, missing: "value" }),
-                }
-            }
-            Err(error) if error.status() == Some(404) => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.value_of(&self.vault_call(vault, &what, Method::GET, &path)?, access).await
     }
 
     /// Every version of a secret, without its value; none where there is no such secret.
@@ -168,18 +217,61 @@ impl Azure {
         self.vault_send(&call, access).await.map(drop)
     }
 
+    /// Notes on a version that was on trial that it has passed.
+    ///
+    /// # Errors
+    /// As [`Azure::secret_value`].
+    pub async fn settle_secret_version(
+        &self,
+        vault: &Vault,
+        name: &str,
+        version: &str,
+        access: Access,
+    ) -> Result<(), AzureError> {
+        let what = format!("noting that version {version} of secret `{name}` of {} works", vault.id);
+        let call = self
+            .vault_call(vault, &what, Method::PATCH, &["secrets", name, version])?
+            .json(&json!({"tags": Standing::Settled.tags()}));
+        self.vault_send(&call, access).await.map(drop)
+    }
+
+    /// The value of a secret of any vault, by its address, where the signed-in account may read it; `None`
+    /// where there is none.
+    ///
+    /// # Errors
+    /// [`AzureError`] when the vault refuses, or where the address is outside this cloud.
+    pub async fn secret_at(&self, uri: &Url) -> Result<Option<Secret<String>>, AzureError> {
+        let what = format!("reading {uri}");
+        require_own_host(&self.inner.cloud, uri, &what)?;
+        let mut url = uri.clone();
+        url.query_pairs_mut().append_pair("api-version", DATA_VERSION);
+        let call = Call::new(what, Method::GET, url, &self.inner.cloud.key_vault_scope);
+        self.value_of(&call, Access::Standing).await
+    }
+
+    /// The value that a call for a secret gives.
+    async fn value_of(&self, call: &Call<'_>, access: Access) -> Result<Option<Secret<String>>, AzureError> {
+        match self.vault_send(call, access).await {
+            Ok(answer) => {
+                let mut body: Value = answer.json(&call.what)?;
+                match body["value"].take() {
+                    Value::String(value) => Ok(Some(Secret::new(value))),
+                    _ => Err(AzureError::Incomplete { what: call.what.clone(), missing: "value" }),
+                }
+            }
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn manage_secret(
         &self,
         vault: &Vault,
         name: &str,
-        value: &Secret<String>,
+        new: NewVersion<'_>,
     ) -> Result<SecretVersion, AzureError> {
         let id = vault.id.child("secrets", name)?;
-        let body = json!({"properties": {
-            "value": value.expose(),
-            "contentType": CONTENT_TYPE,
-            "attributes": {"enabled": true},
-        }});
+        let body = new.tagged(json!({"properties": new.properties()}));
         let secret = self.put(&id, MANAGEMENT_VERSION, &body).await?;
         managed_version(&format!("writing {id}"), &secret)
     }
@@ -188,15 +280,12 @@ impl Azure {
         &self,
         vault: &Vault,
         name: &str,
-        value: &Secret<String>,
+        new: NewVersion<'_>,
         access: Access,
     ) -> Result<SecretVersion, AzureError> {
         let what = format!("writing secret `{name}` of {}", vault.id);
-        let call = self.vault_call(vault, &what, Method::PUT, &["secrets", name])?.json(&json!({
-            "value": value.expose(),
-            "contentType": CONTENT_TYPE,
-            "attributes": {"enabled": true},
-        }));
+        let body = new.tagged(new.properties());
+        let call = self.vault_call(vault, &what, Method::PUT, &["secrets", name])?.json(&body);
         let answer = self.vault_send(&call, access).await?;
         vault_version(&what, name, &answer.json(&what)?)
     }
@@ -252,8 +341,9 @@ fn vault_version(what: &str, name: &str, item: &Value) -> Result<SecretVersion, 
     }
     Ok(SecretVersion {
         version: version.to_owned(),
-        updated_at: seconds(&item["attributes"]["updated"]),
+        created_secs: item["attributes"]["created"].as_i64().unwrap_or(0),
         enabled: item["attributes"]["enabled"].as_bool() != Some(false),
+        standing: Standing::of(&item["tags"]),
     })
 }
 
@@ -265,11 +355,8 @@ fn managed_version(what: &str, secret: &Value) -> Result<SecretVersion, AzureErr
         .ok_or_else(|| AzureError::Incomplete { what: what.to_owned(), missing: "secretUriWithVersion" })?;
     Ok(SecretVersion {
         version: version.to_owned(),
-        updated_at: seconds(&properties["attributes"]["updated"]),
+        created_secs: properties["attributes"]["created"].as_i64().unwrap_or(0),
         enabled: properties["attributes"]["enabled"].as_bool() != Some(false),
+        standing: Standing::of(&secret["tags"]),
     })
-}
-
-fn seconds(value: &Value) -> Option<OffsetDateTime> {
-    OffsetDateTime::from_unix_timestamp(value.as_i64()?).ok()
 }

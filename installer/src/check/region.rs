@@ -104,8 +104,8 @@ async fn hosting(azure: &Azure, intent: &Intent, region: &str) -> Vec<Check> {
     let Hosting::FlexConsumption { memory_mb } = intent.hosting else { return Vec::new() };
     let instead = "choose another `azure.location` (the data collection rule stays in the workspace's), or set \
                    `hosting.plan: dedicated`";
-    let (regions, stack) =
-        futures::join!(flex_regions(azure, &intent.subscription_id), flex_memory(azure, region));
+    let (regions, stacks) =
+        futures::join!(flex_regions(azure, &intent.subscription_id), flex_stacks(azure, region));
     match regions {
         Ok(regions) if !regions.iter().any(|each| each == region) => {
             return vec![
@@ -122,23 +122,22 @@ async fn hosting(azure: &Azure, intent: &Intent, region: &str) -> Vec<Check> {
         Ok(_) => {}
         Err(error) => return vec![Check::refused("flex-unread", Side::Azure, TITLE, &error)],
     }
-    match stack {
-        Err(error) => vec![Check::refused("flex-unread", Side::Azure, TITLE, &error)],
+    let stacks = match stacks {
+        Ok(stacks) => stacks,
+        Err(error) => return vec![Check::refused("flex-unread", Side::Azure, TITLE, &error)],
+    };
+    match memory_of(&stacks) {
         // BR-103: a runtime that is not in the catalogue is accepted, and the app never starts.
-        Ok(None) => vec![
-            Check::fails(
-                "flex-runtime",
-                Side::Azure,
-                TITLE,
-                format!(
-                    "Flex Consumption in `{region}` does not list the runtime `{}` {} that the worker needs",
-                    RUNTIME.0, RUNTIME.1
-                ),
-                instead,
-            )
-            .link(FLEX),
-        ],
-        Ok(Some(sizes)) if !sizes.is_empty() && !sizes.contains(&memory_mb) => {
+        None => {
+            let listed = runtimes(&stacks);
+            let listed = if listed.is_empty() { "nothing".to_owned() } else { listed.join(", ") };
+            let needed = format!("`{}` {}", RUNTIME.0, RUNTIME.1);
+            let result = format!(
+                "Flex Consumption in `{region}` does not list the runtime {needed} that the worker needs; listed: {listed}"
+            );
+            vec![Check::fails("flex-runtime", Side::Azure, TITLE, result, instead).link(FLEX)]
+        }
+        Some(sizes) if !sizes.is_empty() && !sizes.contains(&memory_mb) => {
             let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
             vec![
                 Check::fails(
@@ -151,7 +150,7 @@ async fn hosting(azure: &Azure, intent: &Intent, region: &str) -> Vec<Check> {
                 .link(FLEX),
             ]
         }
-        Ok(Some(_)) => Vec::new(),
+        Some(_) => Vec::new(),
     }
 }
 
@@ -167,40 +166,58 @@ pub async fn flex_regions(azure: &Azure, subscription_id: &str) -> Result<Vec<St
 }
 
 /// The memory sizes of Flex Consumption with our runtime in a region; `None` where the runtime is not
-/// offered. The call is the one that Core Tools makes (facts 2.1).
+/// offered.
 ///
 /// # Errors
 /// [`AzureError`] when Azure refuses to say.
 pub async fn flex_memory(azure: &Azure, region: &str) -> Result<Option<Vec<u32>>, AzureError> {
+    Ok(memory_of(&flex_stacks(azure, region).await?))
+}
+
+/// The region's catalogue of stacks for custom handlers. The call is the one that Core Tools makes (facts 2.1).
+async fn flex_stacks(azure: &Azure, region: &str) -> Result<Vec<Value>, AzureError> {
     let path = format!(
         "/providers/Microsoft.Web/locations/{region}/functionAppStacks?removeHiddenStacks=true&removeDeprecatedStacks=true&stack=custom"
     );
-    Ok(memory_of(&azure.list(&path, STACKS_VERSION).await?))
+    azure.list(&path, STACKS_VERSION).await
+}
+
+/// What the catalogue says of Flex Consumption, a runtime each.
+fn flex_offers(stacks: &[Value]) -> impl Iterator<Item = &Value> {
+    fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+        value[name].as_array().into_iter().flatten()
+    }
+    stacks
+        .iter()
+        .flat_map(|stack| list(&stack["properties"], "majorVersions"))
+        .flat_map(|major| list(major, "minorVersions"))
+        .flat_map(|minor| list(&minor["stackSettings"]["linuxRuntimeSettings"], "Sku"))
+        .filter(|sku| sku["skuCode"] == "FC1")
+}
+
+/// The runtimes that are listed, for people.
+fn runtimes(stacks: &[Value]) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    flex_offers(stacks)
+        .map(|sku| &sku["functionAppConfigProperties"]["runtime"])
+        .map(|runtime| format!("`{}` {}", text(&runtime["name"]), text(&runtime["version"])))
+        .collect()
 }
 
 fn memory_of(stacks: &[Value]) -> Option<Vec<u32>> {
-    let list = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
-    let minors = stacks
-        .iter()
-        .flat_map(|stack| list(&stack["properties"], "majorVersions"))
-        .flat_map(|major| list(&major, "minorVersions"));
-    let skus = minors.flat_map(|minor| list(&minor["stackSettings"]["linuxRuntimeSettings"], "Sku"));
-    for sku in skus.filter(|sku| sku["skuCode"] == "FC1") {
+    let ours = flex_offers(stacks).find(|sku| {
         let runtime = &sku["functionAppConfigProperties"]["runtime"];
-        if runtime["name"] == RUNTIME.0 && runtime["version"] == RUNTIME.1 {
-            let sizes = list(&sku, "instanceMemoryMB");
-            let number = |size: &Value| size["size"].as_u64().and_then(|size| u32::try_from(size).ok());
-            return Some(sizes.iter().filter_map(number).collect());
-        }
-    }
-    None
+        runtime["name"] == RUNTIME.0 && runtime["version"] == RUNTIME.1
+    })?;
+    let sizes = ours["instanceMemoryMB"].as_array().into_iter().flatten();
+    Some(sizes.filter_map(|size| u32::try_from(size["size"].as_u64()?).ok()).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::memory_of;
+    use super::{memory_of, runtimes};
 
     #[test]
     fn the_catalogue_tells_the_sizes_of_our_runtime_or_that_there_is_none() {
@@ -216,6 +233,7 @@ mod tests {
         };
         assert_eq!(memory_of(&stacks(flex("1.0"))), Some(vec![512, 2048]));
         assert_eq!(memory_of(&stacks(flex("0.9"))), None);
+        assert_eq!(runtimes(&stacks(flex("0.9"))), ["`custom` 0.9"]);
         assert_eq!(memory_of(&stacks(json!(null))), None);
     }
 }

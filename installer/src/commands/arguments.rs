@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::answers::intent::duration_secs;
+use crate::answers::intent::{TunedContent, duration_secs};
 use crate::azure::AuthMethod;
 use crate::ui::{Loudness, Output};
 
@@ -191,7 +191,7 @@ pub struct InstallOptions {
     #[arg(long)]
     pub no_wait: bool,
     /// Write our rules, workbook and parsers over what a person has tuned of them.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "plan")]
     pub reset_content: bool,
 }
 
@@ -309,6 +309,11 @@ pub struct TeardownOptions {
     /// A table that `--purge` may delete, in place of typing its name; may be given more than once.
     #[arg(long, value_name = "NAME", requires = "purge")]
     pub purge_table: Vec<String>,
+}
+
+/// What the flag `--reset-content` says.
+pub(super) fn tuned_content(reset: bool) -> TunedContent {
+    if reset { TunedContent::Reset } else { TunedContent::Keep }
 }
 
 fn runs_shown(text: &str) -> Result<usize, String> {

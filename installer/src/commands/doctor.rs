@@ -91,7 +91,8 @@ async fn before(
         }
     };
     let facts = gather::facts(package.as_ref());
-    let mut checks = plan::look(world, ui, azure, &intent, &secrets, facts.as_ref()).await?.checks;
+    let wanted = plan::Wanted { intent: &intent, secrets: &secrets, package: facts.as_ref() };
+    let mut checks = plan::look(world, ui, azure, &wanted).await?.checks;
     // Asking whether an installation could be made does not need the package that it would publish.
     if options.package.is_none() {
         checks.retain(|check| check.id != "package");

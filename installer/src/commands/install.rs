@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::arguments::{Global, InstallOptions};
+use super::arguments::{Global, InstallOptions, tuned_content};
 use super::guided::{self, Lead, Opening};
 use super::interruption::Wishes;
 use super::{gather, plan, unwritable};
-use crate::answers::{Origin, file, yaml};
+use crate::answers::{Intent, Origin, file, yaml};
 use crate::azure::{Azure, ResourceId};
 use crate::plan::{Plan, Severity};
 use crate::provision::{Failed, Material, ProvisionError, Provisioned, provision};
@@ -39,10 +39,13 @@ pub(super) async fn run(
     }
     let lead = Lead::unless(options.yes || options.plan.is_some() || options.answers.answers.is_some());
     let Opening { intent, secrets, azure } = guided::open(world, ui, global, given, lead).await?;
-    let intent = intent.with_content(options.reset_content);
+    let tuned_content =
+        saved.as_ref().map_or_else(|| tuned_content(options.reset_content), |saved| saved.tuned_content);
+    let intent = Intent { tuned_content, ..intent };
     let package = gather::fitted(gather::package(world, options.package.as_deref())?, &intent)?;
-    let planned =
-        plan::make(world, ui, &azure, &intent, &secrets, gather::facts(package.as_ref()).as_ref()).await?;
+    let facts = gather::facts(package.as_ref());
+    let wanted = plan::Wanted { intent: &intent, secrets: &secrets, package: facts.as_ref() };
+    let planned = plan::make(world, ui, &azure, &wanted).await?;
     let plan = &planned.plan;
     if let Some(saved) = &saved {
         unmoved(saved, plan)?;
@@ -77,6 +80,7 @@ pub(super) async fn run(
     } else {
         let subject = probe::Subject {
             installation: plan.installation.clone(),
+            accounts: intent.account_keys(),
             site_id: ResourceId::parse(&plan.function_app_id).map_err(|error| Failure::internal(&error))?,
             workspace_customer_id: planned.inventory.workspace.customer_id.clone(),
             events_expected: planned.events_expected,

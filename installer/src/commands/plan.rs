@@ -3,11 +3,12 @@
 use futures::StreamExt;
 use serde_json::json;
 
-use super::arguments::{Global, PlanOptions};
+use super::arguments::{Global, PlanOptions, tuned_content};
+use super::delivery::{self, Unknown};
 use super::guided::{self, Lead, Opening};
 use super::{CHANGES, gather, unwritable};
 use crate::answers::Intent;
-use crate::answers::intent::{Delivery, duration_secs};
+use crate::answers::intent::duration_secs;
 use crate::answers::secret::Secrets;
 use crate::azure::{Azure, http_client};
 use crate::check::{self, Check, Side, State};
@@ -28,9 +29,11 @@ pub(super) async fn run(
     let given = gather::given(world, global, &options.answers)?;
     let lead = Lead::unless(options.answers.answers.is_some());
     let Opening { intent, secrets, azure } = guided::open(world, ui, global, given, lead).await?;
-    let intent = intent.with_content(options.reset_content);
+    let intent = Intent { tuned_content: tuned_content(options.reset_content), ..intent };
     let package = gather::fitted(gather::package(world, options.package.as_deref())?, &intent)?;
-    let looked = look(world, ui, &azure, &intent, &secrets, gather::facts(package.as_ref()).as_ref()).await?;
+    let facts = gather::facts(package.as_ref());
+    let wanted = Wanted { intent: &intent, secrets: &secrets, package: facts.as_ref() };
+    let looked = look(world, ui, &azure, &wanted).await?;
     tell(ui, &looked.checks);
     let Some((plan, _)) = &looked.planned else { return Err(failed(&looked.checks)) };
     if let Some(path) = &options.out {
@@ -59,6 +62,16 @@ pub(super) async fn run(
 /// Title of a check that is a finding of the plan, and so is shown with it already.
 const FINDING: &str = "plan";
 
+/// What a plan is made for.
+pub(super) struct Wanted<'a> {
+    /// The answers.
+    pub(super) intent: &'a Intent,
+    /// Secrets that are not in a vault.
+    pub(super) secrets: &'a Secrets,
+    /// The worker package that shall run, where there is one.
+    pub(super) package: Option<&'a PackageFacts>,
+}
+
 /// A plan with what else was learned while making it.
 pub(super) struct Planned {
     pub(super) plan: Plan,
@@ -84,11 +97,9 @@ pub(super) async fn make(
     world: &World,
     ui: &Ui,
     azure: &Azure,
-    intent: &Intent,
-    secrets: &Secrets,
-    package: Option<&PackageFacts>,
+    wanted: &Wanted<'_>,
 ) -> Result<Planned, Failure> {
-    let looked = look(world, ui, azure, intent, secrets, package).await?;
+    let looked = look(world, ui, azure, wanted).await?;
     tell(ui, &looked.checks);
     match looked.planned {
         Some((plan, inventory))
@@ -127,16 +138,15 @@ pub(super) async fn look(
     world: &World,
     ui: &Ui,
     azure: &Azure,
-    intent: &Intent,
-    secrets: &Secrets,
-    package: Option<&PackageFacts>,
+    wanted: &Wanted<'_>,
 ) -> Result<Looked, Failure> {
+    let Wanted { intent, secrets, package } = *wanted;
     ui.say(Event::Looking { what: "at Mimecast and at what Azure has".to_owned() });
-    let (mimecast, signed_in, inventory, delivery) = futures::join!(
+    let (mimecast, signed_in, inventory, delivers) = futures::join!(
         look_at_mimecast(world, intent, secrets),
         check::sign_in::check(azure, intent),
         observe(azure, intent),
-        delivery_principal(world, intent, secrets),
+        delivery::sign_in(world, azure, intent, secrets),
     );
     let mimecast = mimecast?;
     let mut checks = signed_in;
@@ -145,14 +155,19 @@ pub(super) async fn look(
         checks.extend(check::mimecast::checks(intent, account, seen));
         facts.extend(seen.as_ref().ok());
     }
-    let delivery = delivery.unwrap_or_else(|check| {
-        checks.push(*check);
-        None
-    });
+    let known = inventory.as_ref().ok().and_then(|inventory| delivery::known(intent, inventory));
+    let delivers = match (delivers, known) {
+        (Ok(delivers), _) => delivers,
+        (Err(Unknown::Unread(_)), Some(known)) => Some(known),
+        (Err(unknown), _) => {
+            checks.push(unknown.into_check());
+            None
+        }
+    };
     let mut planned = None;
     match inventory {
         Ok(mut inventory) => {
-            inventory.delivery_principal = delivery;
+            inventory.delivery_principal = delivers;
             let mut plan = plan(intent, &inventory, package).map_err(|error| Failure::internal(&error))?;
             let newest = facts.iter().find_map(|facts| facts.newest.as_ref());
             let (before, others) = futures::future::join(
@@ -186,33 +201,6 @@ fn worth_a_word(check: &Check) -> Option<Finding> {
             remedy: check.remedy.clone(),
         }),
         _ => None,
-    }
-}
-
-/// Object id of the service principal that delivers: the one that a token got with the given secret
-/// names, which also proves the secret. The object id of the registration itself is another one, and
-/// a role given to it would do nothing.
-async fn delivery_principal(
-    world: &World,
-    intent: &Intent,
-    secrets: &Secrets,
-) -> Result<Option<String>, Box<Check>> {
-    const PATH: &str = "delivery.app_registration";
-    const TITLE: &str = "app registration that delivers";
-    let Delivery::AppRegistration { tenant_id, .. } = &intent.delivery else { return Ok(None) };
-    let value = |word: &str| secrets.value(&format!("{PATH}.{word}")).cloned();
-    let (Some(client_id), Some(client_secret)) = (value("client_id"), value("client_secret")) else {
-        return Err(Box::new(Check::fails(
-            "delivery",
-            Side::SignIn,
-            TITLE,
-            format!("`{PATH}` is kept in a vault, where its service principal cannot be found out"),
-            "give it by {env: NAME} or {file: PATH}",
-        )));
-    };
-    match gather::sign_in_as(world, &intent.cloud, tenant_id, client_id, client_secret).await {
-        Ok(app) => Ok(app.signed_in().object_id.clone()),
-        Err(error) => Err(Box::new(Check::broken("delivery", Side::SignIn, TITLE, &error))),
     }
 }
 

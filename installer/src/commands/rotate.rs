@@ -29,7 +29,7 @@ pub(super) async fn run(
 ) -> Result<u8, Failure> {
     let found = runs::find(world, ui, global, &options.answers).await?;
     let intent = upgrade::intent(world, global, &options.answers, &found)?;
-    let inventory = upgrade::inventory(&found, &intent).await?;
+    let inventory = upgrade::inventory(world, &found, &intent).await?;
     let named = options.secret.as_deref();
     let (keys, chosen) = if intent.several_accounts() {
         (accounts(&intent, named)?, Vec::new())

@@ -14,6 +14,7 @@ use crate::azure::{Azure, ResourceId};
 use crate::deploy::publish::site_url;
 use crate::inventory::Inventory;
 use crate::plan::change::Change;
+use crate::plan::content::TUNED_CONTENT;
 use crate::plan::desired::VERSION;
 use crate::plan::removal::Subject;
 use crate::plan::{self, Plan, tag};
@@ -85,6 +86,7 @@ struct Status {
     facts: Map<String, Value>,
     runs: Vec<Map<String, Value>>,
     drift: Vec<String>,
+    tuned: Vec<String>,
     problems: Vec<String>,
 }
 
@@ -184,17 +186,23 @@ impl Status {
             let recorded = gather::recorded(found.inventory.settings.as_ref())?;
             let intent = gather::intent(world, &recorded)?;
             let intent = Intent { cloud: found.azure.cloud().clone(), ..intent };
-            let inventory = upgrade::inventory(found, &intent).await?;
+            let inventory = upgrade::inventory(world, found, &intent).await?;
             plan::plan(&intent, &inventory, None).map_err(|error| Failure::internal(&error))
         };
         match planned.await {
-            Ok(plan) => self.drift.extend(drifted(&plan)),
+            Ok(plan) => {
+                let drifted = drifted(&plan);
+                self.problems.extend(drifted.iter().map(|line| format!("changed by hand: {line}")));
+                self.drift.extend(drifted);
+                // An analyst may tune what is theirs to tune: it is named, and nothing is wrong with it.
+                let tuned = plan.findings.iter().filter(|finding| finding.id == TUNED_CONTENT);
+                self.tuned.extend(tuned.map(|finding| finding.message.clone()));
+            }
             Err(failure) => {
                 let causes = failure.chain.iter().chain(&failure.problems).cloned().collect::<Vec<_>>();
                 self.problems.push(format!("drift was not checked: {}", causes.join(": ")));
             }
         }
-        self.problems.extend(self.drift.iter().map(|line| format!("changed by hand: {line}")));
     }
 
     fn text(&self, subject: &Subject) -> String {
@@ -209,6 +217,9 @@ impl Status {
         }
         for run in &self.runs {
             let _ = writeln!(text, "  run          {}", runs::line(run));
+        }
+        for tuned in &self.tuned {
+            let _ = writeln!(text, "  tuned        {tuned}");
         }
         for problem in &self.problems {
             let _ = writeln!(text, "  problem      {problem}");
@@ -226,6 +237,7 @@ impl Status {
             "facts": self.facts,
             "runs": self.runs,
             "drift": self.drift,
+            "tuned": self.tuned,
             "problems": self.problems,
         })
     }

@@ -3,11 +3,10 @@
 use contract::resources::PACKAGE_TAG;
 use serde_json::{Value, json};
 
-use super::arguments::{Global, UpgradeOptions};
+use super::arguments::{Global, UpgradeOptions, tuned_content};
 use super::runs::Found;
-use super::{gather, install, runs, unwritable};
+use super::{delivery, gather, install, runs, unwritable};
 use crate::answers::Intent;
-use crate::answers::intent::Delivery;
 use crate::answers::secret::Secrets;
 use crate::inventory::Inventory;
 use crate::inventory::observe::observe;
@@ -26,12 +25,13 @@ pub(super) async fn run(
     options: &UpgradeOptions,
 ) -> Result<u8, Failure> {
     let found = runs::find(world, ui, global, &options.answers).await?;
-    let intent = intent(world, global, &options.answers, &found)?.with_content(options.reset_content);
+    let tuned_content = tuned_content(options.reset_content);
+    let intent = Intent { tuned_content, ..intent(world, global, &options.answers, &found)? };
     let package = match options.rollback {
         true => None,
         false => gather::fitted(gather::package(world, options.package.as_deref())?, &intent)?,
     };
-    let inventory = inventory(&found, &intent).await?;
+    let inventory = inventory(world, &found, &intent).await?;
     let site = inventory.resource(found.site_id.path());
     let current = site.and_then(|site| tag(site, PACKAGE_TAG)).map(str::to_owned);
     let Some(current) = current else {
@@ -105,11 +105,18 @@ pub(super) fn intent(
 }
 
 /// What Azure has, for these answers of an installation that is there.
-pub(super) async fn inventory(found: &Found, intent: &Intent) -> Result<Inventory, Failure> {
+pub(super) async fn inventory(world: &World, found: &Found, intent: &Intent) -> Result<Inventory, Failure> {
     let mut inventory = observe(&found.azure, intent).await.map_err(|error| Failure::of(&error))?;
-    if matches!(intent.delivery, Delivery::AppRegistration { .. }) {
-        inventory.delivery_principal = inventory.delivering(&intent.name);
-    }
+    inventory.delivery_principal = match delivery::known(intent, &inventory) {
+        Some(known) => Some(known),
+        // The registration is another one now, or its role was taken.
+        None => {
+            delivery::sign_in(world, &found.azure, intent, &Secrets::default()).await.map_err(|unknown| {
+                let what = "who delivers the rows could not be found out; nothing was changed";
+                Failure::problems(what, [unknown.into_check()])
+            })?
+        }
+    };
     Ok(inventory)
 }
 

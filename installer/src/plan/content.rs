@@ -11,6 +11,7 @@ use serde_json::Value;
 
 pub use item::content;
 use mark::Mark;
+pub use steps::TUNED_CONTENT;
 
 use crate::content::{Library, asim};
 

@@ -12,6 +12,7 @@ use super::desired::{self, Ids};
 use super::step::{Action, Finding, Step};
 use super::template::{TemplateError, Templates, api_version};
 use super::{Plan, installation_of};
+use crate::answers::intent::TunedContent;
 use crate::inventory::Inventory;
 use crate::inventory::leftovers::Leftovers;
 
@@ -194,6 +195,7 @@ pub fn removal(
         workspace_id: inventory.workspace.id.clone(),
         function_app_id: ids.function_app,
         answers: String::new(),
+        tuned_content: TunedContent::Keep,
         steps,
         kept: Vec::new(),
         findings,

@@ -78,6 +78,9 @@ impl Planner<'_> {
             .to_owned();
         let secrets: BTreeMap<String, String> =
             self.intent.vault_secrets().into_iter().filter(|(_, answer)| answers.contains(answer)).collect();
+        // Only a run of the very account proves its new values.
+        let rotated = self.intent.accounts.iter().filter(|account| answers.contains(&account.path));
+        let accounts = rotated.map(|account| account.key.clone()).collect();
         let names: Vec<String> = secrets.keys().map(|name| format!("`{name}`")).collect();
         self.steps.push(Step {
             key: ROTATE_STEP.to_owned(),
@@ -92,6 +95,7 @@ impl Planner<'_> {
                 watched: Watched {
                     site_id: self.ids.function_app.clone(),
                     installation: self.intent.name.clone(),
+                    accounts,
                     workspace_customer_id: self.inventory.workspace.customer_id.clone(),
                     sha256,
                     limit_secs,

@@ -1,6 +1,6 @@
 //! A step of a plan: what is done to which resource, what it waits for, and how it is undone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -221,6 +221,9 @@ pub struct Watched {
     pub site_id: String,
     /// The installation's name, as its health rows have it.
     pub installation: String,
+    /// Keys of the accounts whose runs count, where it has several.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub accounts: BTreeSet<String>,
     /// The workspace's own id, for queries.
     pub workspace_customer_id: String,
     /// SHA-256 of the package whose run counts; any where it is empty.

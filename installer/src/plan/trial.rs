@@ -37,6 +37,7 @@ impl Planner<'_> {
         let watched = Watched {
             site_id: self.ids.function_app.clone(),
             installation: self.intent.name.clone(),
+            accounts: self.intent.account_keys(),
             workspace_customer_id: self.inventory.workspace.customer_id.clone(),
             sha256: package.sha256.clone(),
             limit_secs,

@@ -4,17 +4,17 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::wait::{Usual, wait_for, wait_until};
+use super::wait::{wait_for, wait_until};
 use super::{Material, ProvisionError, Surroundings, rotate, rule, trial};
 use crate::azure::blob::Access;
-use crate::azure::vault::Vault;
+use crate::azure::vault::{NewVersion, Vault};
 use crate::azure::{Azure, AzureError, ResourceId};
 use crate::deploy;
 use crate::deploy::kept::{self, KeptError};
 use crate::inventory::Assignment;
 use crate::plan::template::assignment_name;
 use crate::plan::{Action, Finding, Step, role_command};
-use crate::ui::{Event, Ui};
+use crate::ui::{Event, Ui, Usual};
 use crate::world::World;
 
 /// Type of role assignments below their scope.
@@ -166,7 +166,7 @@ pub(super) async fn act(
                 id: parse(&vault_id)?,
                 uri: url(&vault_uri).ok_or_else(|| missing("the vault's address"))?,
             };
-            let writing = azure.set_secret(&vault, &name, value, Access::JustGranted);
+            let writing = azure.set_secret(&vault, &name, NewVersion::settled(value), Access::JustGranted);
             notice.when_slow(VAULT_IS_NEW, writing).await.map_err(refused)?;
             Ok(Value::Null)
         }

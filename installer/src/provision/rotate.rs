@@ -9,7 +9,7 @@ use url::Url;
 use super::PutBackError;
 use super::trial::{NotPutBack, in_words};
 use crate::azure::blob::Access;
-use crate::azure::vault::Vault;
+use crate::azure::vault::{NewVersion, SecretVersion, Standing, Vault};
 use crate::azure::{Azure, AzureError, ResourceId};
 use crate::plan::Rotation;
 use crate::plan::template::SITES_VERSION;
@@ -38,9 +38,9 @@ pub enum RotateError {
 struct Turned {
     name: String,
     version: String,
-    /// The versions before it that can still be read.
+    /// The other versions that can still be read.
     old: Vec<String>,
-    /// The value that it had.
+    /// The value that it had when it was last seen to work.
     old_value: Option<Secret<String>>,
 }
 
@@ -94,6 +94,8 @@ pub(super) async fn run(
         return Ok(json!({ "rotated": names, "unchanged": unchanged, "put_back": reason }));
     }
     for each in &turned {
+        // Before the old ones go: with none of them left this one is what an interrupted rotation goes back to.
+        azure.settle_secret_version(&vault, &each.name, &each.version, ACCESS).await?;
         for version in &each.old {
             azure.disable_secret_version(&vault, &each.name, version, ACCESS).await?;
         }
@@ -101,44 +103,57 @@ pub(super) async fn run(
     Ok(json!({ "rotated": names, "unchanged": unchanged }))
 }
 
-/// Writes the new version. `None` where the present one has this value and is the only one that can be
-/// read: with another one readable an earlier rotation was stopped before its proof, and goes on here.
+/// Writes the new version, as one that is on trial. `None` where the present one has this value and is the
+/// only one that can be read: with another one readable an earlier rotation was stopped, and goes on here.
 async fn turn(
     azure: &Azure,
     vault: &Vault,
     name: &str,
     value: &Secret<String>,
 ) -> Result<Option<Turned>, AzureError> {
-    let readable: Vec<String> = azure
-        .secret_versions(vault, name, ACCESS)
-        .await?
-        .into_iter()
-        .filter(|version| version.enabled)
-        .map(|version| version.version)
-        .collect();
+    let versions = azure.secret_versions(vault, name, ACCESS).await?;
+    let readable: Vec<&SecretVersion> = versions.iter().filter(|version| version.enabled).collect();
     let current = azure.secret_version(vault, name).await?.filter(|version| version.enabled);
     let current_value = match &current {
         Some(_) => azure.secret_value(vault, name, None, ACCESS).await?,
         None => None,
     };
-    let others = |current: &str| -> Vec<String> {
-        readable.iter().filter(|version| *version != current).cloned().collect()
+    let turned = |version: &str, old_value: Option<Secret<String>>| {
+        let others = readable.iter().map(|each| &each.version).filter(|each| *each != version);
+        let (name, version) = (name.to_owned(), version.to_owned());
+        Some(Turned { name, version, old: others.cloned().collect(), old_value })
     };
-    if let (Some(current), Some(there)) = (&current, &current_value)
-        && there.expose() == value.expose()
-    {
-        let old = others(&current.version);
-        let Some(last) = old.last() else { return Ok(None) };
-        let old_value = azure.secret_value(vault, name, Some(last), ACCESS).await?;
-        return Ok(Some(Turned { name: name.to_owned(), version: current.version.clone(), old, old_value }));
+    let unchanged =
+        current.as_ref().zip(current_value.as_ref()).filter(|(_, there)| there.expose() == value.expose());
+    if let Some((current, _)) = unchanged {
+        let others: Vec<&SecretVersion> =
+            readable.iter().copied().filter(|each| each.version != current.version).collect();
+        if others.is_empty() && current.standing == Standing::Settled {
+            return Ok(None);
+        }
+        return Ok(turned(&current.version, good_value(azure, vault, name, &others).await?));
     }
-    let written = azure.set_secret(vault, name, value, ACCESS).await?;
-    Ok(Some(Turned {
-        name: name.to_owned(),
-        version: written.version,
-        old: readable,
-        old_value: current_value,
-    }))
+    let old_value = match &current {
+        Some(current) if current.standing == Standing::Settled => current_value,
+        // A rotation was stopped before its proof: what it wrote is not what worked.
+        _ => good_value(azure, vault, name, &readable).await?,
+    };
+    let written = azure.set_secret(vault, name, NewVersion::on_trial(value), ACCESS).await?;
+    Ok(turned(&written.version, old_value))
+}
+
+/// The value of the newest of these versions that is not on trial.
+async fn good_value(
+    azure: &Azure,
+    vault: &Vault,
+    name: &str,
+    versions: &[&SecretVersion],
+) -> Result<Option<Secret<String>>, AzureError> {
+    let settled = versions.iter().filter(|version| version.standing == Standing::Settled);
+    match settled.max_by_key(|version| version.created_secs) {
+        Some(good) => azure.secret_value(vault, name, Some(&good.version), ACCESS).await,
+        None => Ok(None),
+    }
 }
 
 /// Has the app resolve its references now, and the worker read them.
@@ -159,7 +174,7 @@ async fn put_back(
 ) -> Result<(), PutBackError> {
     for each in turned {
         let Some(value) = &each.old_value else { return Err(PutBackError::NoOldValue(each.name.clone())) };
-        azure.set_secret(vault, &each.name, value, ACCESS).await?;
+        azure.set_secret(vault, &each.name, NewVersion::settled(value), ACCESS).await?;
         for version in each.old.iter().chain([&each.version]) {
             azure.disable_secret_version(vault, &each.name, version, ACCESS).await?;
         }

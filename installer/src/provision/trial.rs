@@ -29,7 +29,8 @@ pub struct NotPutBack {
 /// and `works_again` with whether it was seen to.
 pub(super) async fn run(azure: &Azure, ui: &Ui, world: &World, trial: &Trial) -> Result<Value, NotPutBack> {
     let before = Before::look(azure, &trial.watched).await;
-    let Err(error) = pass(azure, ui, world, &trial.watched, &before).await else {
+    let watched = before.working(&trial.watched);
+    let Err(error) = pass(azure, ui, world, &watched, &before).await else {
         if let Some(package) = &trial.package_before {
             prune(azure, ui, &trial.watched, package).await;
         }
@@ -42,7 +43,7 @@ pub(super) async fn run(azure: &Azure, ui: &Ui, world: &World, trial: &Trial) ->
     put_back(azure, trial).await.map_err(|source| NotPutBack { reason: reason.clone(), source })?;
     let old = Watched {
         sha256: trial.package_before.as_ref().map_or_else(String::new, |package| package.sha256.clone()),
-        ..trial.watched.clone()
+        ..watched
     };
     let before = Before::look(azure, &old).await;
     let again = pass(azure, ui, world, &old, &before).await;

@@ -6,15 +6,6 @@ use serde_json::Value;
 
 use crate::azure::{Azure, AzureError, ResourceId};
 
-/// A wait that is normal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usual {
-    /// What for, and how long it usually takes, in words.
-    pub reason: &'static str,
-    /// The same as a number, for a bar: an expectation, no limit.
-    pub secs: u64,
-}
-
 /// Reads the resource until it is as wanted, as often and as long as the client's timings say.
 ///
 /// # Errors

@@ -6,6 +6,15 @@ use crate::check::Check;
 use crate::plan::Finding;
 use crate::verify::Probe;
 
+/// A wait that is normal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usual {
+    /// What for, and how long it usually takes, in words.
+    pub reason: &'static str,
+    /// The same as a number, for a bar: an expectation, no limit.
+    pub secs: u64,
+}
+
 /// Something that happened. With `--output json` each is one line on stderr.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -94,6 +103,33 @@ pub enum Event {
         title: String,
         /// What happened.
         error: String,
+    },
+    /// A probe of the running installation begins.
+    ProbeStarted {
+        /// Its short word.
+        id: String,
+        /// What is looked at.
+        title: String,
+    },
+    /// A probe has not found all well yet, which is normal.
+    ProbeWaiting {
+        /// Its short word.
+        id: String,
+        /// What is looked at.
+        title: String,
+        /// How long it usually takes.
+        reason: String,
+        /// How many seconds that usually takes.
+        usual_secs: u64,
+    },
+    /// What a probe that goes on has found, whenever that is something new.
+    ProbeSaw {
+        /// Its short word.
+        id: String,
+        /// What is looked at.
+        title: String,
+        /// What was found.
+        result: String,
     },
     /// A probe of the running installation gave a result.
     Probed {

@@ -84,7 +84,8 @@ impl Lines {
             }
             Event::StepStarted { key, title, done, total } => {
                 if let Some(moving) = &self.moving {
-                    moving.begin(key, title, *done, *total);
+                    moving.progress(*done, *total);
+                    moving.begin(key, title);
                 } else if self.loudness == Loudness::Verbose {
                     self.line("running", Style::new().cyan(), &format!("{title} ({done} of {total} done)"));
                 }
@@ -114,7 +115,28 @@ impl Lines {
                 }
                 self.line("failed", Style::new().red().bold(), &format!("{title}: {error}"));
             }
+            Event::ProbeStarted { id, title } => {
+                if let Some(moving) = &self.moving {
+                    moving.begin(id, title);
+                }
+            }
+            Event::ProbeWaiting { id, title, reason, usual_secs } => {
+                self.line("waiting", Style::new().yellow(), &format!("{title}: {reason}"));
+                if let Some(moving) = &self.moving {
+                    moving.expect(id, *usual_secs);
+                }
+            }
+            Event::ProbeSaw { id, title, result } => match &self.moving {
+                Some(moving) => moving.retitle(id, &format!("{title}: {result}")),
+                None if self.loudness == Loudness::Verbose => {
+                    self.line("looking", Style::new().cyan(), &format!("{title}: {result}"));
+                }
+                None => {}
+            },
             Event::Probed { probe } => {
+                if let Some(moving) = &self.moving {
+                    moving.end(probe.id);
+                }
                 let (prefix, style) = match probe.outcome {
                     Outcome::Good => ("done", Style::new().green()),
                     Outcome::Waiting => ("waiting", Style::new().yellow()),

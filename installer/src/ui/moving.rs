@@ -1,4 +1,5 @@
-//! The lines of a terminal that are drawn again and again: one for each step under way, and one for all.
+//! The lines of a terminal that are drawn again and again: one for each step or look under way, and one for
+//! all steps.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -44,24 +45,28 @@ impl Moving {
         };
     }
 
-    /// A step is under way.
-    pub(super) fn begin(&self, key: &str, title: &str, done: usize, total: usize) {
-        let mut steps = self.lock();
-        if self.all.length() == Some(0) {
-            self.lines.add(self.all.clone());
-            self.all.reset_elapsed();
-            self.all.enable_steady_tick(TICK);
-        }
-        self.all.set_length(total as u64);
-        self.all.set_position(done as u64);
-        let bar = self.lines.insert_before(&self.all, ProgressBar::new_spinner());
+    /// Something is under way: a step, or a look.
+    pub(super) fn begin(&self, key: &str, title: &str) {
+        let bar = ProgressBar::new_spinner();
+        let bar = if self.all.length() == Some(0) || self.all.is_finished() {
+            self.lines.add(bar)
+        } else {
+            self.lines.insert_before(&self.all, bar)
+        };
         bar.set_style(style("  {spinner} {wide_msg} {since:>5}"));
         bar.set_message(title.to_owned());
         bar.enable_steady_tick(TICK);
-        steps.insert(key.to_owned(), bar);
+        self.lock().insert(key.to_owned(), bar);
     }
 
-    /// The step usually takes this long.
+    /// It is about this now.
+    pub(super) fn retitle(&self, key: &str, title: &str) {
+        if let Some(bar) = self.lock().get(key) {
+            bar.set_message(title.to_owned());
+        }
+    }
+
+    /// It usually takes this long.
     pub(super) fn expect(&self, key: &str, usual_secs: u64) {
         if let Some(bar) = self.lock().get(key) {
             bar.set_length(usual_secs.max(1));
@@ -69,7 +74,7 @@ impl Moving {
         }
     }
 
-    /// The step is over.
+    /// It is over.
     pub(super) fn end(&self, key: &str) {
         if let Some(bar) = self.lock().remove(key) {
             bar.finish_and_clear();
@@ -78,6 +83,11 @@ impl Moving {
 
     /// So many steps are done.
     pub(super) fn progress(&self, done: usize, total: usize) {
+        if self.all.length() == Some(0) {
+            self.lines.add(self.all.clone());
+            self.all.reset_elapsed();
+            self.all.enable_steady_tick(TICK);
+        }
         self.all.set_length(total as u64);
         self.all.set_position(done as u64);
         if done == total {

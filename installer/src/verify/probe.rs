@@ -1,23 +1,34 @@
 //! The probes, from the host to the rows.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use contract::resources::TIMER_FUNCTION;
 use contract::secret::Secret;
-use contract::streams::{AUDIT_TABLE, HEALTH_TABLE};
+use contract::streams::AUDIT_TABLE;
 use serde_json::Value;
 use url::Url;
 
+use super::run::{Runs, good_run};
 use super::{Outcome, Probe, Report, reference};
 use crate::azure::{Azure, AzureError, ResourceId};
 use crate::deploy::publish::site_url;
 use crate::plan::template::SITES_VERSION;
-use crate::ui::{Event, Ui};
+use crate::ui::{Event, Ui, Usual};
 use crate::world::{Stopwatch, World};
 
-/// A run is asked for again when this long has passed without a good one: by then a role may have
-/// spread.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// Why references take a while.
+const REFERENCES: Usual = Usual {
+    reason: "a role given a moment ago usually works within two minutes, and the app looks again by itself",
+    secs: 120,
+};
+/// Why the host takes a while.
+const HOST: Usual = Usual { reason: "the host usually runs a minute after a publication", secs: 60 };
+/// Why the timer takes a while.
+const TIMER: Usual =
+    Usual { reason: "the functions of a new package are usually known within a minute", secs: 60 };
+/// Why rows take a while.
+const ROWS: Usual = Usual { reason: "the first rows usually show within 15 minutes", secs: 900 };
 
 /// What is looked at.
 #[derive(Debug, Clone)]
@@ -26,6 +37,8 @@ pub struct Subject {
     pub installation: String,
     /// The Function App.
     pub site_id: ResourceId,
+    /// Keys of its accounts, where it has several: each needs a good run.
+    pub accounts: BTreeSet<String>,
     /// The workspace's own id.
     pub workspace_customer_id: String,
     /// Whether Mimecast has events that should show up; `None` where nobody knows.
@@ -45,7 +58,7 @@ pub async fn verify(
     started: Stopwatch,
     limit: Duration,
 ) -> Result<Report, AzureError> {
-    let patience = Patience { azure, watch: world.stopwatch(), limit };
+    let patience = Patience { azure, ui, watch: world.stopwatch(), limit };
     let mut report = Report::default();
     let mut tell = |probe: Probe| {
         ui.say(Event::Probed { probe: probe.clone() });
@@ -67,11 +80,12 @@ pub async fn verify(
     if !host_runs {
         return Ok(report);
     }
-    let query = format!(
-        "{HEALTH_TABLE} | where Installation == \"{}\" | top 1 by TimeGenerated desc",
-        subject.installation
-    );
-    let run = first_run(&patience, &subject.workspace_customer_id, &query, &host, &key).await;
+    let runs = Runs {
+        workspace_customer_id: subject.workspace_customer_id.clone(),
+        installation: subject.installation.clone(),
+        ..Runs::default()
+    };
+    let run = good_run(&patience, &runs, &subject.accounts, &host, &key).await;
     let run_known = run.outcome != Outcome::NotChecked;
     tell(run);
     if run_known && subject.events_expected != Some(false) {
@@ -86,183 +100,145 @@ pub async fn verify(
 /// How long to go on looking.
 pub(super) struct Patience<'a> {
     pub(super) azure: &'a Azure,
+    pub(super) ui: &'a Ui,
     pub(super) watch: Stopwatch,
     pub(super) limit: Duration,
 }
 
 impl Patience<'_> {
-    fn over(&self) -> bool {
+    pub(super) fn over(&self) -> bool {
         Duration::from_millis(self.watch.millis()) >= self.limit
     }
 
     /// Whether the limit comes no later than this long after a moment of the watch.
-    fn ends_within(&self, millis: u64, further: Duration) -> bool {
+    pub(super) fn ends_within(&self, millis: u64, further: Duration) -> bool {
         self.limit <= Duration::from_millis(millis) + further
     }
 
-    async fn pause(&self) {
-        tokio::time::sleep(self.azure.timings().poll_every.max(Duration::from_millis(20))).await;
+    /// Begins to look at something.
+    pub(super) fn begin(&self, id: &'static str, title: &'static str, usual: Usual) -> Look<'_> {
+        self.ui.say(Event::ProbeStarted { id: id.to_owned(), title: title.to_owned() });
+        Look { patience: self, id, title, usual, seen: None }
     }
 }
 
-fn probe(id: &'static str, title: &str, outcome: Outcome, result: impl Into<String>) -> Probe {
-    Probe { id, title: title.to_owned(), outcome, result: result.into(), remedy: None }
+/// One probe under way.
+pub(super) struct Look<'a> {
+    patience: &'a Patience<'a>,
+    id: &'static str,
+    title: &'static str,
+    usual: Usual,
+    /// What was found at last.
+    seen: Option<String>,
 }
 
-fn with_remedy(mut probe: Probe, remedy: impl Into<String>) -> Probe {
+impl Look<'_> {
+    /// All is not well yet: says what was found, where that is new, and how long it usually takes; then
+    /// waits for the next look.
+    pub(super) async fn again(&mut self, result: &str) {
+        let (id, title) = (self.id.to_owned(), self.title.to_owned());
+        if self.seen.is_none() {
+            self.patience.ui.say(Event::ProbeWaiting {
+                id: id.clone(),
+                title: title.clone(),
+                reason: self.usual.reason.to_owned(),
+                usual_secs: self.usual.secs,
+            });
+        }
+        if self.seen.as_deref() != Some(result) {
+            self.patience.ui.say(Event::ProbeSaw { id, title, result: result.to_owned() });
+            self.seen = Some(result.to_owned());
+        }
+        let pause = self.patience.azure.timings().poll_every.max(Duration::from_millis(20));
+        tokio::time::sleep(pause).await;
+    }
+
+    /// Its end.
+    pub(super) fn found(&self, outcome: Outcome, result: impl Into<String>) -> Probe {
+        Probe { id: self.id, title: self.title.to_owned(), outcome, result: result.into(), remedy: None }
+    }
+}
+
+pub(super) fn with_remedy(mut probe: Probe, remedy: impl Into<String>) -> Probe {
     probe.remedy = Some(remedy.into());
     probe
 }
 
 /// Whether the app's settings that refer to a vault were resolved.
 pub(super) async fn references(patience: &Patience<'_>, site_id: &ResourceId) -> Result<Probe, AzureError> {
-    const TITLE: &str = "Key Vault references";
     let azure = patience.azure;
+    let mut look = patience.begin("references", "Key Vault references", REFERENCES);
     let mut looks = 0;
     loop {
         let list = reference::references(azure, site_id).await?;
         let Some(open) = list.iter().find(|each| !each.resolved()) else {
-            return Ok(probe("references", TITLE, Outcome::Good, format!("{} resolved", list.len())));
+            return Ok(look.found(Outcome::Good, format!("{} resolved", list.len())));
         };
+        let result = format!("`{}` is {}: {}", open.setting, open.status, open.details);
         if patience.over() {
-            let result = format!("`{}` is {}: {}", open.setting, open.status, open.details);
             let remedy = reference::remedy(azure, site_id, open).await;
-            return Ok(with_remedy(probe("references", TITLE, Outcome::Bad, result), remedy));
+            return Ok(with_remedy(look.found(Outcome::Bad, result), remedy));
         }
         looks += 1;
         reference::fetch_again(azure, site_id, looks).await?;
-        patience.pause().await;
+        look.again(&result).await;
     }
 }
 
 pub(super) async fn host_health(patience: &Patience<'_>, host: &Url, key: &Secret<String>) -> Probe {
-    const TITLE: &str = "Functions host";
+    let mut look = patience.begin("host", "Functions host", HOST);
     loop {
         let found = patience.azure.host_status(host, key).await;
         let result = match &found {
             Ok(status) if status.healthy() => {
                 let version = status.version.as_deref().unwrap_or("of unknown version");
-                return probe("host", TITLE, Outcome::Good, format!("running, {version}"));
+                return look.found(Outcome::Good, format!("running, {version}"));
             }
             Ok(status) => format!("{} {}", status.state, status.errors.join("; ")),
             Err(error) => error.to_string(),
         };
+        let result = result.trim();
         if patience.over() {
-            return with_remedy(
-                probe("host", TITLE, Outcome::Bad, result.trim()),
-                "`mimecast-sentinel logs` shows what the worker said",
-            );
+            let logs = "`mimecast-sentinel logs` shows what the worker said";
+            return with_remedy(look.found(Outcome::Bad, result), logs);
         }
-        patience.pause().await;
+        look.again(result).await;
     }
 }
 
 pub(super) async fn timer(patience: &Patience<'_>, site_id: &ResourceId) -> Result<Probe, AzureError> {
-    const TITLE: &str = "timer";
+    let mut look = patience.begin("timer", "timer", TIMER);
     loop {
         let functions = patience.azure.functions(site_id).await?;
         if functions.iter().any(|function| function.name.eq_ignore_ascii_case(TIMER_FUNCTION)) {
-            return Ok(probe(
-                "timer",
-                TITLE,
-                Outcome::Good,
-                format!("function `{TIMER_FUNCTION}` is registered"),
-            ));
+            return Ok(look.found(Outcome::Good, format!("function `{TIMER_FUNCTION}` is registered")));
         }
+        let result = format!("function `{TIMER_FUNCTION}` is not registered");
         if patience.over() {
-            return Ok(with_remedy(
-                probe("timer", TITLE, Outcome::Bad, format!("function `{TIMER_FUNCTION}` is not registered")),
-                "restart the app, then `mimecast-sentinel doctor`",
-            ));
+            let bad = look.found(Outcome::Bad, result);
+            return Ok(with_remedy(bad, "restart the app, then `mimecast-sentinel doctor`"));
         }
-        patience.pause().await;
-    }
-}
-
-/// Asks for a run and waits for a good health row, of those that the query gives.
-pub(super) async fn first_run(
-    patience: &Patience<'_>,
-    workspace_customer_id: &str,
-    query: &str,
-    host: &Url,
-    key: &Secret<String>,
-) -> Probe {
-    const TITLE: &str = "run of the worker";
-    let mut asked: Option<u64> = None;
-    loop {
-        let due = asked.is_none_or(|at| patience.watch.millis() - at >= ASK_AGAIN_AFTER.as_millis() as u64);
-        let mut refused = None;
-        if due {
-            refused = patience.azure.run_function(host, key, TIMER_FUNCTION, "").await.err();
-            asked = Some(patience.watch.millis());
-        }
-        let last = match patience.azure.query(workspace_customer_id, query, "").await {
-            Ok(rows) => rows.records().next(),
-            Err(error) if error.status() == Some(403) => {
-                return with_remedy(
-                    probe("run", TITLE, Outcome::NotChecked, "this account may not query the workspace"),
-                    "the role Log Analytics Reader on the workspace is needed to see rows",
-                );
-            }
-            // A table that is new is not known to queries at once.
-            Err(_) => None,
-        };
-        let text = |row: &serde_json::Map<String, Value>, name: &str| {
-            row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
-        let result = match (&last, &refused) {
-            (Some(row), _) if matches!(text(row, "Result").as_str(), "ok" | "partial") => {
-                let delivered = row.get("Delivered").map(ToString::to_string).unwrap_or_default();
-                return probe(
-                    "run",
-                    TITLE,
-                    Outcome::Good,
-                    format!("{}, {delivered} rows delivered", text(row, "Result")),
-                );
-            }
-            (Some(row), _) => {
-                format!("{} in {}: {}", text(row, "Result"), text(row, "Stage"), text(row, "Message"))
-            }
-            (None, Some(error)) => error.to_string(),
-            (None, None) => "accepted, its health row is not visible yet".to_owned(),
-        };
-        let failed = last.as_ref().is_some_and(|row| text(row, "Result") == "failed");
-        // Nothing better comes where no further run is asked for within the limit.
-        let asked_last = asked.is_some_and(|at| patience.ends_within(at, ASK_AGAIN_AFTER));
-        if patience.over() || failed && asked_last {
-            let outcome = if failed { Outcome::Bad } else { Outcome::Waiting };
-            return with_remedy(
-                probe("run", TITLE, outcome, result),
-                "up to 45 minutes can be normal after an installation; `mimecast-sentinel status` looks again",
-            );
-        }
-        patience.pause().await;
+        look.again(&result).await;
     }
 }
 
 async fn audit_rows(patience: &Patience<'_>, subject: &Subject) -> (Probe, Option<u64>) {
-    const TITLE: &str = "audit rows";
+    let mut look = patience.begin("rows", "audit rows", ROWS);
     let query = format!("{AUDIT_TABLE} | count");
     loop {
         let found = patience.azure.query(&subject.workspace_customer_id, &query, "").await;
         let rows = found.as_ref().ok().and_then(|rows| rows.single()).and_then(Value::as_u64);
         if let Some(rows) = rows.filter(|rows| *rows > 0) {
-            return (probe("rows", TITLE, Outcome::Good, format!("{rows} in `{AUDIT_TABLE}`")), Some(rows));
+            return (look.found(Outcome::Good, format!("{rows} in `{AUDIT_TABLE}`")), Some(rows));
         }
+        let result = match found {
+            Err(error) => error.to_string(),
+            Ok(_) => "none visible yet".to_owned(),
+        };
         if patience.over() {
-            let result = match found {
-                Err(error) => error.to_string(),
-                Ok(_) => "none visible yet".to_owned(),
-            };
-            let waiting = probe("rows", TITLE, Outcome::Waiting, result);
-            return (
-                with_remedy(
-                    waiting,
-                    "the first rows can take 15 minutes; `mimecast-sentinel status` looks again",
-                ),
-                rows,
-            );
+            let remedy = "the first rows can take 15 minutes; `mimecast-sentinel status` looks again";
+            return (with_remedy(look.found(Outcome::Waiting, result), remedy), rows);
         }
-        patience.pause().await;
+        look.again(&result).await;
     }
 }

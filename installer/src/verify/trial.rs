@@ -1,11 +1,12 @@
 //! Whether what was just changed works: host, timer, and one good run that is newer than the change.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use contract::streams::HEALTH_TABLE;
 use serde_json::Value;
 
-use super::probe::{Patience, first_run, host_health, references, timer};
+use super::probe::{Patience, host_health, references, timer};
+use super::run::{Runs, good, good_run, text};
 use super::{Outcome, Probe};
 use crate::azure::{Azure, AzureError, ResourceId};
 use crate::deploy::publish::site_url;
@@ -30,35 +31,47 @@ pub enum TrialError {
     Azure(#[from] AzureError),
 }
 
-/// The installation's newest run so far, as a time of Azure's: only a later one counts. Azure's own
-/// times are compared, so that this machine's clock does not matter.
+/// The installation's runs so far.
 #[derive(Debug, Clone, Default)]
 pub struct Before {
+    /// Time of the newest, as Azure has it: only a later one counts. Azure's own times are compared, so that
+    /// this machine's clock does not matter.
     newest: Option<String>,
+    /// The watched accounts whose newest run was good.
+    good: BTreeSet<String>,
 }
 
 impl Before {
-    /// Looks at the runs of the package whose run shall count.
+    /// Looks at them.
     pub async fn look(azure: &Azure, watched: &Watched) -> Self {
-        let query = format!("{} | top 1 by TimeGenerated desc", runs(watched));
+        let query = Runs { sha256: String::new(), ..runs(watched) }.query();
         // A table that nothing has reached yet is as good as an empty one; who may not query is told by
         // the run's probe.
         let rows = azure.query(&watched.workspace_customer_id, &query, "").await.unwrap_or_default();
-        let newest =
-            rows.records().next().and_then(|row| row.get("TimeGenerated")?.as_str().map(str::to_owned));
-        Self { newest }
+        let rows: Vec<_> = rows.records().collect();
+        let newest_of = |account: &&String| rows.iter().find(|row| text(row, "Account") == account.as_str());
+        let newest = rows.first().map(|row| text(row, "TimeGenerated").to_owned());
+        let works = |account: &&String| newest_of(account).is_some_and(good);
+        Self { newest, good: watched.accounts.iter().filter(works).cloned().collect() }
+    }
+
+    /// The same accounts watched, but those that did not work before: a change is not to blame for them.
+    pub fn working(&self, watched: &Watched) -> Watched {
+        Watched { accounts: self.good.clone(), ..watched.clone() }
     }
 }
 
-fn runs(watched: &Watched) -> String {
-    let mut query = format!("{HEALTH_TABLE} | where Installation == \"{}\"", watched.installation);
-    if !watched.sha256.is_empty() {
-        query.push_str(&format!(" and PackageHash == \"{}\"", watched.sha256));
+fn runs(watched: &Watched) -> Runs {
+    Runs {
+        workspace_customer_id: watched.workspace_customer_id.clone(),
+        installation: watched.installation.clone(),
+        sha256: watched.sha256.clone(),
+        after: None,
     }
-    query
 }
 
-/// Waits until the host runs, the timer is registered and a run newer than `before` was good. Each of
+/// Waits until the host runs, the timer is registered and a run newer than `before` was good, of each watched
+/// account where there are several. Each of
 /// them is waited for as long as `watched` says. A run that this account may not see is passed over.
 ///
 /// # Errors
@@ -71,7 +84,7 @@ pub async fn pass(
     before: &Before,
 ) -> Result<(), TrialError> {
     let patience =
-        || Patience { azure, watch: world.stopwatch(), limit: Duration::from_secs(watched.limit_secs) };
+        || Patience { azure, ui, watch: world.stopwatch(), limit: Duration::from_secs(watched.limit_secs) };
     let judge = |probe: Probe| {
         ui.say(Event::Probed { probe: probe.clone() });
         match probe.outcome {
@@ -91,7 +104,6 @@ pub async fn pass(
     let key = azure.master_key(&site_id).await?;
     judge(host_health(&patience(), &host, &key).await)?;
     judge(timer(&patience(), &site_id).await?)?;
-    let newer = before.newest.as_ref().map(|at| format!(" and TimeGenerated > datetime({at})"));
-    let query = format!("{}{} | top 1 by TimeGenerated desc", runs(watched), newer.unwrap_or_default());
-    judge(first_run(&patience(), &watched.workspace_customer_id, &query, &host, &key).await)
+    let runs = Runs { after: before.newest.clone(), ..runs(watched) };
+    judge(good_run(&patience(), &runs, &watched.accounts, &host, &key).await)
 }

@@ -141,6 +141,16 @@ async fn what_a_region_lacks_is_found() {
     stage.reword_answers("location: westeurope", "location: marsnorth");
     assert!(failed(&stage).await.contains(&"region".to_owned()));
     stage.reword_answers("location: marsnorth", "location: westeurope");
+    // BR-103: Azure takes a plan and an app whose runtime it does not have, and the app never starts.
+    stage.simulator.state().list_custom_runtime("westeurope", "0.9");
+    assert_eq!(failed(&stage).await, ["flex-runtime"]);
+    let mark = stage.simulator.journal().len();
+    let refused = stage.command("install", &["--yes"]).await.expect(1).stderr;
+    assert!(
+        refused.contains("the runtime `custom` 1.0 that the worker needs; listed: `custom` 0.9"),
+        "{refused}"
+    );
+    assert_eq!(stage.writes(mark), [""; 0]);
     stage.simulator.state().remove_flex("westeurope");
     assert_eq!(failed(&stage).await, ["flex-region"]);
 }

@@ -23,13 +23,14 @@ pub(crate) fn stacks(call: &mut Call<'_>, query: &HashMap<String, String>) -> Re
     }
     let place = call.address.pairs.first().map(|(_, name)| region(name)).unwrap_or_default();
     let flex = !call.data.no_flex_regions.contains(&place);
+    let listed = call.data.custom_runtimes.get(&place).map_or("1.0", String::as_str);
     let memory = |size: u32, default: bool| json!({"size": size, "isDefault": default});
     let sku = json!({
         "skuCode": "FC1",
         "instanceMemoryMB": [memory(512, false), memory(2048, true), memory(4096, false)],
         "maximumInstanceCount": {"lowestMaximumInstanceCount": 1, "highestMaximumInstanceCount": 1000,
                                  "defaultValue": 100},
-        "functionAppConfigProperties": {"runtime": {"name": "custom", "version": "1.0"}},
+        "functionAppConfigProperties": {"runtime": {"name": "custom", "version": listed}},
     });
     let runtime = json!({
         "runtimeVersion": "",

@@ -8,7 +8,7 @@ use contract::resources::{STORAGE_BLOB_DATA_CONTRIBUTOR, SYNC_QUEUE};
 use contract::secret::Secret;
 use installer::azure::{
     Access, AuthMethod, Azure, AzureError, Clock, ConnectOptions, Deleted, EnvironmentValues, NameCheck,
-    ResourceId, Uploaded, Vault,
+    NewVersion, ResourceId, Uploaded, Vault,
 };
 use serde_json::{Value, json};
 use simulator::state::Pace;
@@ -151,7 +151,11 @@ async fn a_secret_is_written_by_whoever_may_write_the_vault() {
     let set = |value: &str| {
         let value = Secret::new(value.to_owned());
         let vault = &vault;
-        async move { azure.set_secret(vault, "mimecast-client-secret", &value, Access::Standing).await }
+        async move {
+            azure
+                .set_secret(vault, "mimecast-client-secret", NewVersion::settled(&value), Access::Standing)
+                .await
+        }
     };
     assert_eq!(azure.secret_version(&vault, "mimecast-client-secret").await.unwrap(), None);
     let first = set("one").await.unwrap();

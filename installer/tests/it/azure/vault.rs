@@ -1,9 +1,8 @@
 //! Secrets of a key vault, by both doors.
 
 use contract::secret::Secret;
-use installer::azure::{Access, AzureError, SecretVersion, Vault};
+use installer::azure::{Access, AzureError, NewVersion, SecretVersion, Standing, Vault};
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 
 use super::stand::{Stand, id, turn};
 
@@ -26,13 +25,17 @@ fn managed(version: &str) -> Value {
 }
 
 fn expected(version: &str) -> SecretVersion {
-    let updated_at = Some(OffsetDateTime::from_unix_timestamp(1_764_000_000).unwrap());
-    SecretVersion { version: version.to_owned(), updated_at, enabled: true }
+    SecretVersion {
+        version: version.to_owned(),
+        created_secs: 1_764_000_000,
+        enabled: true,
+        standing: Standing::Settled,
+    }
 }
 
 async fn set(stand: &Stand, access: Access) -> Result<SecretVersion, AzureError> {
     let value = Secret::new(VALUE.to_owned());
-    stand.azure.set_secret(&vault(stand), "mimecast-client-secret", &value, access).await
+    stand.azure.set_secret(&vault(stand), "mimecast-client-secret", NewVersion::settled(&value), access).await
 }
 
 fn refusal(code: &str, inner: &str) -> Value {

@@ -1,0 +1,225 @@
+//! Whether the worker's runs are good: a run is asked for, and good rows are waited for in the health table.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use contract::resources::TIMER_FUNCTION;
+use contract::secret::Secret;
+use contract::streams::HEALTH_TABLE;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::probe::{Patience, with_remedy};
+use super::{Outcome, Probe};
+use crate::ui::Usual;
+
+/// A run is asked for again when this long has passed without a good one: by then a role may have
+/// spread.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// How many rows are looked at, the newest first: more than all accounts write while one of them is waited
+/// for.
+const ROWS_LOOKED_AT: usize = 500;
+/// Why a run takes a while: a role on the rule can take half an hour
+/// (<https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>).
+const RUN: Usual = Usual {
+    reason: "a run's row usually shows within ten minutes; 45 can be normal after an installation",
+    secs: 600,
+};
+
+/// The runs that count.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Runs {
+    /// The workspace's own id.
+    pub(super) workspace_customer_id: String,
+    /// The installation's name.
+    pub(super) installation: String,
+    /// SHA-256 of the package that they are of; any where it is empty.
+    pub(super) sha256: String,
+    /// They are newer than this time of Azure's.
+    pub(super) after: Option<String>,
+}
+
+impl Runs {
+    /// Their rows, the newest first.
+    pub(super) fn query(&self) -> String {
+        let mut query = format!("{HEALTH_TABLE} | where Installation == \"{}\"", self.installation);
+        if !self.sha256.is_empty() {
+            query.push_str(&format!(" and PackageHash == \"{}\"", self.sha256));
+        }
+        if let Some(after) = &self.after {
+            query.push_str(&format!(" and TimeGenerated > datetime({after})"));
+        }
+        format!("{query} | top {ROWS_LOOKED_AT} by TimeGenerated desc")
+    }
+}
+
+/// Asks for a run and waits until these accounts each have a good one, or any has where none is named.
+pub(super) async fn good_run(
+    patience: &Patience<'_>,
+    runs: &Runs,
+    accounts: &BTreeSet<String>,
+    host: &Url,
+    key: &Secret<String>,
+) -> Probe {
+    let mut look = patience.begin("run", "run of the worker", RUN);
+    let query = runs.query();
+    let mut asked: Option<u64> = None;
+    loop {
+        let due = asked.is_none_or(|at| patience.watch.millis() - at >= ASK_AGAIN_AFTER.as_millis() as u64);
+        let mut refused = None;
+        if due {
+            refused = patience.azure.run_function(host, key, TIMER_FUNCTION, "").await.err();
+            asked = Some(patience.watch.millis());
+        }
+        let rows: Vec<Map<String, Value>> =
+            match patience.azure.query(&runs.workspace_customer_id, &query, "").await {
+                Ok(rows) => rows.records().collect(),
+                Err(error) if error.status() == Some(403) => {
+                    return with_remedy(
+                        look.found(Outcome::NotChecked, "this account may not query the workspace"),
+                        "the role Log Analytics Reader on the workspace is needed to see rows",
+                    );
+                }
+                // A table that is new is not known to queries at once.
+                Err(_) => Vec::new(),
+            };
+        let (result, failed) = match (judge(&rows, accounts), refused) {
+            (Judged::Good(result), _) => return look.found(Outcome::Good, result),
+            (Judged::NotSeen(_), Some(error)) => (error.to_string(), false),
+            (Judged::NotSeen(result), None) => (result, false),
+            (Judged::NotGood { result, failed }, _) => (result, failed),
+        };
+        // Nothing better comes where no further run is asked for within the limit.
+        let asked_last = asked.is_some_and(|at| patience.ends_within(at, ASK_AGAIN_AFTER));
+        if patience.over() || failed && asked_last {
+            let outcome = if failed { Outcome::Bad } else { Outcome::Waiting };
+            return with_remedy(
+                look.found(outcome, result),
+                "up to 45 minutes can be normal after an installation; `mimecast-sentinel status` looks again",
+            );
+        }
+        look.again(&result).await;
+    }
+}
+
+/// What rows say of the accounts that count.
+#[derive(Debug, PartialEq, Eq)]
+enum Judged {
+    Good(String),
+    /// The newest run of one of them was not good.
+    NotGood {
+        result: String,
+        failed: bool,
+    },
+    /// One of them has no row yet.
+    NotSeen(String),
+}
+
+/// Judges rows, the newest first: each account by its newest.
+fn judge(rows: &[Map<String, Value>], accounts: &BTreeSet<String>) -> Judged {
+    if accounts.is_empty() {
+        return judge_one(rows.first());
+    }
+    let mut delivered = 0;
+    for account in accounts {
+        let of_account = |row: &&Map<String, Value>| text(row, "Account").eq_ignore_ascii_case(account);
+        let newest = rows.iter().find(of_account);
+        match judge_one(newest) {
+            Judged::Good(_) => {
+                delivered += newest.and_then(|row| row.get("Delivered")?.as_u64()).unwrap_or(0);
+            }
+            Judged::NotGood { result, failed } => {
+                return Judged::NotGood { result: format!("account `{account}`: {result}"), failed };
+            }
+            Judged::NotSeen(result) => return Judged::NotSeen(format!("account `{account}`: {result}")),
+        }
+    }
+    Judged::Good(format!("good for {} accounts, {delivered} rows delivered", accounts.len()))
+}
+
+fn judge_one(row: Option<&Map<String, Value>>) -> Judged {
+    let Some(row) = row else {
+        return Judged::NotSeen("accepted, its health row is not visible yet".to_owned());
+    };
+    let result = text(row, "Result");
+    if good(row) {
+        let delivered = row.get("Delivered").map(ToString::to_string).unwrap_or_default();
+        return Judged::Good(format!("{result}, {delivered} rows delivered"));
+    }
+    let words = match (text(row, "Stage"), text(row, "Message")) {
+        ("", "") => result.to_owned(),
+        ("", message) => format!("{result}: {message}"),
+        (stage, message) => format!("{result} in {stage}: {message}"),
+    };
+    Judged::NotGood { result: words, failed: result == "failed" }
+}
+
+/// Whether this row is of a good run.
+pub(super) fn good(row: &Map<String, Value>) -> bool {
+    matches!(text(row, "Result"), "ok" | "partial")
+}
+
+/// A text of a row.
+pub(super) fn text<'a>(row: &'a Map<String, Value>, column: &str) -> &'a str {
+    row.get(column).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Map, Value, json};
+
+    use super::{Judged, Runs, judge};
+
+    fn row(account: &str, result: &str) -> Map<String, Value> {
+        let row =
+            json!({ "Account": account, "Result": result, "Stage": "poll", "Message": "no", "Delivered": 3 });
+        row.as_object().cloned().expect("an object")
+    }
+
+    #[test]
+    fn one_account_is_judged_by_its_newest_run() {
+        let none = BTreeSet::new();
+        assert!(matches!(judge(&[], &none), Judged::NotSeen(_)));
+        assert_eq!(
+            judge(&[row("", "partial"), row("", "failed")], &none),
+            Judged::Good("partial, 3 rows delivered".to_owned())
+        );
+        assert_eq!(
+            judge(&[row("", "failed"), row("", "ok")], &none),
+            Judged::NotGood { result: "failed in poll: no".to_owned(), failed: true }
+        );
+        // The lease was held by another run: a further one is waited for.
+        assert!(matches!(judge(&[row("", "busy")], &none), Judged::NotGood { failed: false, .. }));
+    }
+
+    #[test]
+    fn each_of_several_accounts_needs_a_good_run_of_its_own() {
+        let accounts: BTreeSet<String> = ["a", "b"].map(str::to_owned).into();
+        assert_eq!(
+            judge(&[row("a", "ok")], &accounts),
+            Judged::NotSeen("account `b`: accepted, its health row is not visible yet".to_owned())
+        );
+        let mixed = [row("c", "failed"), row("B", "failed"), row("a", "ok"), row("b", "ok")];
+        assert_eq!(
+            judge(&mixed, &accounts),
+            Judged::NotGood { result: "account `b`: failed in poll: no".to_owned(), failed: true }
+        );
+        let good = [row("c", "failed"), row("b", "ok"), row("a", "ok"), row("b", "failed")];
+        assert_eq!(judge(&good, &accounts), Judged::Good("good for 2 accounts, 6 rows delivered".to_owned()));
+    }
+
+    #[test]
+    fn the_query_names_what_counts() {
+        let runs = Runs { installation: "one".to_owned(), ..Runs::default() };
+        assert_eq!(
+            runs.query(),
+            "MimecastAuditHealth_CL | where Installation == \"one\" | top 500 by TimeGenerated desc"
+        );
+        let newer = Runs { sha256: "ab".to_owned(), after: Some("2026-11-25T00:00:00Z".to_owned()), ..runs };
+        assert!(newer.query().contains(
+            " and PackageHash == \"ab\" and TimeGenerated > datetime(2026-11-25T00:00:00Z) | top "
+        ));
+    }
+}
