@@ -178,6 +178,7 @@ mod tests {
 
     #[test]
     fn credentials_go_only_to_the_clouds_own_hosts() {
+        // BR-066
         assert!(allows("public", "https://kv-one.vault.azure.net/secrets/a", HostKind::Azure));
         assert!(allows("public", "https://x-westeurope.logs.z1.ingest.monitor.azure.com/", HostKind::Azure));
         assert!(allows("us-government", "https://login.microsoftonline.us/", HostKind::Azure));

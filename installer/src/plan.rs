@@ -7,6 +7,7 @@ pub mod change;
 pub mod content;
 pub mod desired;
 mod foreign;
+mod moved;
 pub mod output;
 mod publish;
 pub mod removal;
@@ -354,7 +355,7 @@ impl Planner<'_> {
             }
             return self.put(resource, Change::Create);
         };
-        if !self.ours(&resource, actual) {
+        if !self.ours(&resource, actual) || self.sends_elsewhere(&resource, actual) {
             return;
         }
         // Taking a vault back is for one that is deleted; this one is there.

@@ -125,10 +125,10 @@ pub enum ProvisionError {
 #[derive(Debug, thiserror::Error)]
 pub enum PutBackError {
     /// Azure refused.
-    #[error(transparent)]
+    #[error("it could not be put back")]
     Azure(#[from] AzureError),
     /// The package that ran cannot be had.
-    #[error(transparent)]
+    #[error("the package that ran before could not be put back")]
     Kept(#[from] KeptError),
     /// A secret had no value that could be read.
     #[error("the secret `{0}` had no readable value before")]

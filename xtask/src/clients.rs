@@ -46,6 +46,8 @@ pub(crate) enum Phase {
     Installed,
     /// Nothing but what was there before, the tables, and the deleted vault.
     Removed,
+    /// Nothing but what was there before.
+    Purged,
 }
 
 /// What the libraries saw: the document that `tools/clients/look.py` prints.
@@ -84,6 +86,9 @@ pub(crate) fn run() -> Result<()> {
         hold(&simulator, &look(&simulator).await?, Phase::Installed)?;
         person.tear_down().await?;
         hold(&simulator, &look(&simulator).await?, Phase::Removed)?;
+        person.install_alone().await?;
+        person.purge().await?;
+        hold(&simulator, &look(&simulator).await?, Phase::Purged)?;
         deployed().await
     })
 }
@@ -231,7 +236,7 @@ pub(crate) fn hold(simulator: &Simulator, seen: &Seen, phase: Phase) -> Result<(
     ));
     match phase {
         Phase::Installed => problems.extend(installed(seen)),
-        Phase::Removed => problems.extend(removed(simulator, seen)),
+        Phase::Removed | Phase::Purged => problems.extend(removed(simulator, seen, phase)),
     }
     if problems.is_empty() {
         return Ok(());
@@ -293,8 +298,8 @@ fn installed(seen: &Seen) -> Vec<String> {
     problems
 }
 
-/// What is left after a teardown as the libraries see it.
-fn removed(simulator: &Simulator, seen: &Seen) -> Vec<String> {
+/// What is left after a teardown as the libraries see it, and should not be.
+fn removed(simulator: &Simulator, seen: &Seen, phase: Phase) -> Vec<String> {
     let mut problems: Vec<String> = seen.listed.iter().map(|id| format!("left in the group: {id}")).collect();
     for resource in &seen.seen {
         let id = resource.id.to_ascii_lowercase();
@@ -303,13 +308,15 @@ fn removed(simulator: &Simulator, seen: &Seen) -> Vec<String> {
                 == Some(&Value::from(simulator.person().object_id.as_str()))
                 && resource.properties.get("/properties/scope")
                     == Some(&Value::from(format!("/subscriptions/{}", simulator.subscription_id())));
-        if !before && !id.contains("/tables/") {
+        let table = id.contains("/tables/") && phase == Phase::Removed;
+        if !before && !table {
             problems.push(format!("left: {}", resource.id));
         }
     }
-    if seen.deleted_vaults.len() != 1 {
-        problems
-            .push(format!("one vault should be deleted and recoverable, seen: {:?}", seen.deleted_vaults));
+    let recoverable = usize::from(phase == Phase::Removed);
+    if seen.deleted_vaults.len() != recoverable {
+        let vaults = &seen.deleted_vaults;
+        problems.push(format!("{recoverable} deleted vaults should be recoverable, seen: {vaults:?}"));
     }
     problems
 }
@@ -368,6 +375,12 @@ mod tests {
             let problem = hold(&simulator, &wrong, Phase::Removed).expect_err(told).to_string();
             assert!(problem.contains(told), "{problem}");
         }
+        // A purge leaves neither a table nor a vault that could be recovered.
+        let problem = hold(&simulator, &seen(&[], before("westeurope")), Phase::Purged);
+        let problem = problem.expect_err("a vault is left").to_string();
+        assert!(problem.contains("0 deleted vaults should be recoverable"), "{problem}");
+        let purged = Seen { deleted_vaults: Vec::new(), ..seen(&[], before("westeurope")) };
+        hold(&simulator, &purged, Phase::Purged).expect("nothing is left");
         let problem = hold(&simulator, &seen(&[], before("westeurope")), Phase::Installed);
         assert!(problem.expect_err("nothing is installed").to_string().contains("for storage sees nothing"));
     }

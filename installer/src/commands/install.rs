@@ -10,7 +10,7 @@ use super::guided::{self, Lead, Opening};
 use super::interruption::Wishes;
 use super::{gather, plan, unwritable};
 use crate::answers::{Intent, Origin, file, yaml};
-use crate::azure::{Azure, ResourceId};
+use crate::azure::{Azure, Hint, ResourceId};
 use crate::plan::{Plan, Severity};
 use crate::provision::{Failed, Material, ProvisionError, Provisioned, provision};
 use crate::ui::failure::Kind;
@@ -194,6 +194,15 @@ pub(super) async fn carry_out(
     carried_out.map_err(unfinished)
 }
 
+/// What to do where a package that should be kept is not.
+fn not_kept() -> Hint {
+    Hint {
+        text: "give the package that shall run with --package FILE; a blob that was deleted can often be restored"
+            .to_owned(),
+        link: "https://learn.microsoft.com/azure/storage/blobs/soft-delete-blob-overview",
+    }
+}
+
 /// What the person reads when a plan was not carried out to its end.
 pub fn unfinished(failed: Failed) -> Failure {
     let mut failure = match &failed.source {
@@ -208,6 +217,10 @@ pub fn unfinished(failed: Failed) -> Failure {
         ),
         error => Failure::of(error),
     };
+    if matches!(failed.source, ProvisionError::Kept { .. }) {
+        // Without a refusal of Azure's there is no hint of its own.
+        failure.hint.get_or_insert_with(not_kept);
+    }
     if matches!(failed.source, ProvisionError::Stopped) {
         failure.kind = Kind::Interrupted;
     }

@@ -11,9 +11,7 @@ use crate::answers::secret::{SecretSource, Secrets, usable};
 use crate::azure::http_client;
 use crate::mimecast::{self, MimecastError};
 use crate::plan::rotation::{ROTATE_STEP, rotation};
-use crate::plan::trial::put_back;
 use crate::provision::Material;
-use crate::ui::failure::Kind;
 use crate::ui::{Code, Event, Failure, Ui, human};
 use crate::world::World;
 
@@ -50,12 +48,7 @@ pub(super) async fn run(
     let material = Material { secrets: secrets.into_values(), package: None };
     let made = install::carry_out(&found.azure, ui, world, &plan, &material).await?;
     let result = made.resources.get(ROTATE_STEP).cloned().unwrap_or_default();
-    if let Some(reason) = put_back(&result) {
-        let mut failure = Failure::user(
-            Code::PutBack,
-            format!("the new value was not good, and the old one was put back: {reason}"),
-        );
-        failure.kind = Kind::Partial;
+    if let Some(failure) = not_good(&result) {
         return Err(failure);
     }
     let names = |list: &Value| -> String {
@@ -70,6 +63,11 @@ pub(super) async fn run(
     };
     ui.data(&text, &json!({ "rotation": result })).map_err(unwritable)?;
     Ok(0)
+}
+
+/// What the person reads when new values were not good; `None` where they were.
+pub fn not_good(rotation: &Value) -> Option<Failure> {
+    upgrade::put_back_failure("the new value was not good, and the old one was put back", rotation)
 }
 
 /// The paths of the accounts that are meant: each of several accounts has one secret, with all that is

@@ -141,8 +141,13 @@ pub(super) fn line(run: &Map<String, Value>) -> String {
         Some(Value::Null) | None => "-".to_owned(),
         Some(other) => other.to_string(),
     };
+    // Where there is one account only, it needs no name.
+    let account = match run.get("Account").and_then(Value::as_str) {
+        Some(account) if !account.is_empty() => format!(" account {account}"),
+        _ => String::new(),
+    };
     let mut text = format!(
-        "{} {:<7} {:<8} read {} repeated {} delivered {} dead-lettered {} lag {} s",
+        "{} {:<7} {:<8}{account} read {} repeated {} delivered {} dead-lettered {} lag {} s",
         cell("TimeGenerated"),
         cell("Result"),
         cell("Trigger"),

@@ -1,5 +1,6 @@
 //! `status`: inventory; printed. Exit 1 when something is wrong.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use contract::resources::{PACKAGE_TAG, PREVIOUS_PACKAGE_TAG, VERSION_TAG};
@@ -22,6 +23,8 @@ use crate::ui::{Code, Failure, Ui, human};
 use crate::verify::reference;
 use crate::world::World;
 
+/// How many runs are looked at: those of many accounts since their last good one.
+const RUNS_LOOKED_AT: usize = 500;
 /// How many runs are shown.
 const RUNS_SHOWN: usize = 5;
 
@@ -69,18 +72,13 @@ pub(super) async fn run(
     options: &StatusOptions,
 ) -> Result<u8, Failure> {
     let found = runs::find(world, ui, global, &options.answers).await?;
-    let mut status = Status::default();
-    let site = found.inventory.resource(found.site_id.path()).cloned().unwrap_or_default();
-    status.versions(&site, &found.inventory);
-    status.host(&found.azure, &found.site_id, &site).await;
-    status.references(&found.azure, &found.site_id).await;
-    status.runs(&found).await;
-    status.drift(world, &found).await;
+    let status = Status::look(world, &found).await;
     let subject = &found.selected.subject;
     ui.data(&status.text(subject), &status.json(subject)).map_err(unwritable)?;
     Ok(u8::from(!status.problems.is_empty()))
 }
 
+/// What is known of an installation.
 #[derive(Default)]
 struct Status {
     facts: Map<String, Value>,
@@ -91,6 +89,17 @@ struct Status {
 }
 
 impl Status {
+    async fn look(world: &World, found: &Found) -> Self {
+        let mut status = Self::default();
+        let site = found.inventory.resource(found.site_id.path()).cloned().unwrap_or_default();
+        status.versions(&site, &found.inventory);
+        status.host(&found.azure, &found.site_id, &site).await;
+        status.references(&found.azure, &found.site_id).await;
+        status.runs(found).await;
+        status.drift(world, found).await;
+        status
+    }
+
     fn versions(&mut self, site: &Value, inventory: &Inventory) {
         let version = tag(site, VERSION_TAG);
         self.facts.insert("version".to_owned(), json!(version));
@@ -155,29 +164,36 @@ impl Status {
     }
 
     async fn runs(&mut self, found: &Found) {
-        match found.runs(RUNS_SHOWN).await {
-            Ok(runs) => self.runs = runs,
+        let runs = match found.runs(RUNS_LOOKED_AT).await {
+            Ok(runs) => runs,
             Err(error) => {
                 self.facts.insert("runs".to_owned(), json!(format!("not checked: {error}")));
                 return;
             }
-        }
-        if let Some(last) = self.runs.first() {
-            for (fact, column) in [("lag_secs", "LagSeconds"), ("ran_package", "PackageHash")] {
-                self.facts.insert(fact.to_owned(), last.get(column).cloned().unwrap_or_default());
-            }
-        }
+        };
         if let Ok(count) = found.dead_letters().await {
             self.facts.insert("dead_letters".to_owned(), json!(count));
         }
-        match self.runs.first() {
-            None => self.problems.push("no run has been seen yet".to_owned()),
-            Some(last) if last.get("Result").and_then(Value::as_str) == Some("failed") => {
-                let message = last.get("Message").and_then(Value::as_str).unwrap_or_default();
-                self.problems.push(format!("the last run failed: {message}"));
-            }
-            Some(_) => {}
+        // Each account is judged by its newest run.
+        let text = |run: &Map<String, Value>, column: &str| {
+            run.get(column).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let mut newest: BTreeMap<String, &Map<String, Value>> = BTreeMap::new();
+        for run in &runs {
+            newest.entry(text(run, "Account")).or_insert(run);
         }
+        for (account, run) in newest.iter().filter(|(_, run)| text(run, "Result") == "failed") {
+            let whose = if account.is_empty() { String::new() } else { format!(" of account `{account}`") };
+            self.problems.push(format!("the last run{whose} failed: {}", text(run, "Message")));
+        }
+        let lags = newest.values().filter_map(|run| run.get("LagSeconds")?.as_i64());
+        self.facts.insert("lag_secs".to_owned(), json!(lags.max()));
+        let package = runs.first().and_then(|run| run.get("PackageHash")).cloned();
+        self.facts.insert("ran_package".to_owned(), package.unwrap_or_default());
+        if runs.is_empty() {
+            self.problems.push("no run has been seen yet".to_owned());
+        }
+        self.runs = runs.into_iter().take(RUNS_SHOWN).collect();
     }
 
     /// What a plan from the recorded answers would change: that is what someone has changed by hand.

@@ -65,21 +65,8 @@ pub(super) async fn run(
     let material = Material { secrets: secrets.into_values(), package: package.map(|package| package.bytes) };
     let made = install::carry_out(&found.azure, ui, world, &plan, &material).await?;
     let trial = made.resources.get(TRIAL_STEP).cloned().unwrap_or_default();
-    if let Some(reason) = put_back(&trial) {
-        let verb = if options.rollback { "going back" } else { "the upgrade" };
-        let mut failure = Failure::user(
-            Code::PutBack,
-            format!("{verb} was not good, and what ran before was put back: {reason}"),
-        );
-        failure.kind = Kind::Partial;
-        failure.problems.push(if trial["works_again"] == true {
-            format!("package {current} runs again, and a good run of it was seen")
-        } else {
-            format!("package {current} was put back, but no good run of it was seen yet; `mimecast-sentinel status` looks again")
-        });
-        failure
-            .problems
-            .push("resources that were changed beside settings and package stay changed".to_owned());
+    let what = if options.rollback { "going back" } else { "the upgrade" };
+    if let Some(failure) = not_good(what, &current, &trial) {
         return Err(failure);
     }
     let text = match (options.rollback, trial.is_null()) {
@@ -89,6 +76,32 @@ pub(super) async fn run(
     };
     ui.data(text, &json!({ "plan": plan, "trial": trial })).map_err(unwritable)?;
     Ok(0)
+}
+
+/// What the person reads when a trial was not passed and package `before` was put back; `None` where it was
+/// passed.
+pub fn not_good(what: &str, before: &str, trial: &Value) -> Option<Failure> {
+    let mut failure =
+        put_back_failure(&format!("{what} was not good, and what ran before was put back"), trial)?;
+    failure.problems.push(if trial["works_again"] == true {
+        format!("package {before} runs again, and a good run of it was seen")
+    } else {
+        format!("package {before} was put back, but no good run of it was seen yet; `mimecast-sentinel status` looks again")
+    });
+    failure.problems.push("resources that were changed beside settings and package stay changed".to_owned());
+    Some(failure)
+}
+
+/// The failure of something whose result says that what was before was put back, with the reason and what to
+/// do about it.
+pub(super) fn put_back_failure(what: &str, result: &Value) -> Option<Failure> {
+    let reason = put_back(result)?;
+    let mut failure = Failure::user(Code::PutBack, format!("{what}: {reason}"));
+    failure.kind = Kind::Partial;
+    if let Some(advice) = result["advice"].as_str() {
+        failure.problems.push(format!("what to do: {advice}"));
+    }
+    Some(failure)
 }
 
 /// What the recorded answers mean, with what was given now over them.
@@ -113,7 +126,7 @@ pub(super) async fn inventory(world: &World, found: &Found, intent: &Intent) -> 
         None => {
             delivery::sign_in(world, &found.azure, intent, &Secrets::default()).await.map_err(|unknown| {
                 let what = "who delivers the rows could not be found out; nothing was changed";
-                Failure::problems(what, [unknown.into_check()])
+                Failure::problems(Code::Checks, what, [unknown.into_check()])
             })?
         }
     };

@@ -11,7 +11,7 @@ use crate::azure::{Azure, AzureError};
 #[derive(Debug, thiserror::Error)]
 pub enum KeptError {
     /// Azure refused.
-    #[error(transparent)]
+    #[error("the package that is kept in the storage account could not be read")]
     Azure(#[from] AzureError),
     /// It is not there.
     #[error("the package `{0}` is not kept in the storage account any more")]

@@ -24,7 +24,7 @@ const ACCESS: Access = Access::JustGranted;
 #[derive(Debug, thiserror::Error)]
 pub enum RotateError {
     /// Azure refused; what had been written was put back.
-    #[error(transparent)]
+    #[error("Azure refused on the way; the old values are in use")]
     Azure(#[from] AzureError),
     /// A new value was not given.
     #[error("the value of `{0}` was not given")]
@@ -91,7 +91,8 @@ pub(super) async fn run(
         put_back(azure, &vault, &site_id, &turned)
             .await
             .map_err(|source| NotPutBack { reason: reason.clone(), source })?;
-        return Ok(json!({ "rotated": names, "unchanged": unchanged, "put_back": reason }));
+        let advice = error.advice();
+        return Ok(json!({ "rotated": names, "unchanged": unchanged, "put_back": reason, "advice": advice }));
     }
     for each in &turned {
         // Before the old ones go: with none of them left this one is what an interrupted rotation goes back to.

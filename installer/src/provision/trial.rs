@@ -47,7 +47,7 @@ pub(super) async fn run(azure: &Azure, ui: &Ui, world: &World, trial: &Trial) ->
     };
     let before = Before::look(azure, &old).await;
     let again = pass(azure, ui, world, &old, &before).await;
-    Ok(json!({ "put_back": reason, "works_again": again.is_ok() }))
+    Ok(json!({ "put_back": reason, "advice": error.advice(), "works_again": again.is_ok() }))
 }
 
 async fn put_back(azure: &Azure, trial: &Trial) -> Result<(), PutBackError> {

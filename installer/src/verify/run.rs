@@ -134,7 +134,11 @@ fn judge(rows: &[Map<String, Value>], accounts: &BTreeSet<String>) -> Judged {
             Judged::NotSeen(result) => return Judged::NotSeen(format!("account `{account}`: {result}")),
         }
     }
-    Judged::Good(format!("good for {} accounts, {delivered} rows delivered", accounts.len()))
+    let whose = match accounts.first() {
+        Some(only) if accounts.len() == 1 => format!("account `{only}`"),
+        _ => format!("{} accounts", accounts.len()),
+    };
+    Judged::Good(format!("good for {whose}, {delivered} rows delivered"))
 }
 
 fn judge_one(row: Option<&Map<String, Value>>) -> Judged {

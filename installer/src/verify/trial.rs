@@ -25,10 +25,22 @@ pub enum TrialError {
         title: String,
         /// What was found.
         result: String,
+        /// What to do about it.
+        remedy: Option<String>,
     },
     /// Azure refused what the trial needs.
     #[error("the trial could not be made")]
     Azure(#[from] AzureError),
+}
+
+impl TrialError {
+    /// What to do about it, where that is known.
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Self::Probe { remedy, .. } => remedy.clone(),
+            Self::Azure(error) => error.hint().map(|hint| format!("{} ({})", hint.text, hint.link)),
+        }
+    }
 }
 
 /// The installation's runs so far.
@@ -90,7 +102,7 @@ pub async fn pass(
         match probe.outcome {
             Outcome::Good | Outcome::NotChecked => Ok(()),
             Outcome::Waiting | Outcome::Bad => {
-                Err(TrialError::Probe { title: probe.title, result: probe.result })
+                Err(TrialError::Probe { title: probe.title, result: probe.result, remedy: probe.remedy })
             }
         }
     };

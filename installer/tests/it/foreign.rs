@@ -12,7 +12,7 @@ use crate::within::Within;
 const VERSION: &str = "2026-02-01";
 
 /// Makes a vault with the Mimecast secret in it; gives its id and address.
-async fn vault(
+pub(crate) async fn vault(
     stage: &Stage,
     within: &Within,
     subscription: &str,

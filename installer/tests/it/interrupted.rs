@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use installer::azure::Timings;
+use serde_json::json;
 use simulator::fault::{Action, Fault, Matcher};
 
+use crate::foreign::vault;
 use crate::stage::{Stage, kinds};
-use crate::teardown::shared;
+use crate::teardown::{shared, strangers};
+use crate::within::Within;
 
 /// Far more kills than an installation has writes: the loop must end by itself.
 const KILLS_AT_MOST: usize = 120;
@@ -39,26 +43,49 @@ async fn killed_until_done(stage: &Stage, command: &str, more: &[&str], further:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_installation_killed_at_every_step_ends_whole_and_leaves_the_workspace_alone() {
-    // BR-125, BR-131
+    // BR-005, BR-125, BR-131
     let stage = Stage::start().await;
-    // A second installation of a similar name, in the same group, that feeds the same tables.
+    // Neighbours: a second installation of a similar name, in the same group, that feeds the same tables, and
+    // things that somebody else made there.
     stage.command("install", &["--yes", "--no-wait", "--name", "mimecast-audit-2"]).await.expect(0);
+    strangers(&stage).await;
+    let state = stage.simulator.state().clone();
+    // Every option that makes something more, and a secret in a vault of others.
+    let within = Within::new(&stage, Timings::default().scaled(0.01)).await;
+    let (vault_id, vault_uri) =
+        vault(&stage, &within, stage.simulator.subscription_id(), "kv-security", true).await;
+    let (operator, _) = state.add_application("operator");
+    stage.answers("collect: {work_queue: always}\nvault: {purge_protection: true}\n");
+    stage.reword_answers("  tags: {owner: secops}", &format!("  operator_object_id: {}", operator.object_id));
+    stage.reword_answers(
+        "client_secret: {env: MIMECAST_CLIENT_SECRET}",
+        &format!("client_secret: {{key_vault: {vault_uri}secrets/mimecast}}"),
+    );
     let neighbours = stage.everything();
-    let kills = killed_until_done(&stage, "install", &["--yes", "--no-wait"], 3).await;
-    assert!(kills >= 5, "{kills} kills");
+
+    let kills = killed_until_done(&stage, "install", &["--yes", "--no-wait"], 1).await;
+    assert!(kills >= 20, "{kills} kills");
     stage.command("plan", &[]).await.expect(0);
     // The shared content bears the marks of both now.
     let own = neighbours.iter().filter(|(id, _)| !shared(id));
     stage.unmoved(&own.map(|(id, known)| (id.clone(), known.clone())).collect());
-    // What was given while installing is taken back: five roles stay, each for the identity.
+    // What was given while installing is taken back.
     assert_eq!(stage.assignments_of(&stage.simulator.person().object_id), 1);
+    assert_eq!(stage.assignments_of(&operator.object_id), 1);
 
+    // Whoever takes the tags off a thing takes it out of the installation, whatever stops in between.
+    let plan = stage.one_of("Microsoft.Web/serverfarms");
+    assert!(state.edit(&plan, |body, _| body["tags"] = json!({})));
+    let untagged = state.resource(&plan);
     let kills = killed_until_done(&stage, "teardown", &["--yes"], 1).await;
     assert!(kills >= 3, "{kills} kills");
     let left = kinds(&stage.installed());
     assert_eq!(left, [""; 0]);
     stage.unmoved(&neighbours);
-    assert_eq!(stage.everything().len(), neighbours.len());
+    assert_eq!(state.resource(&plan), untagged);
+    assert_eq!(stage.everything().len(), neighbours.len() + 1);
+    assert_eq!(stage.assignments_of(&operator.object_id), 0);
+    assert!(state.resource(&vault_id).is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,16 +1,19 @@
 //! Every kind of step, refused in every way: the person reads the cause, what is done, and what to do.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use contract::resources::ResourceNames;
+use contract::resources::{MONITORING_METRICS_PUBLISHER, ResourceNames};
 use futures::future::join_all;
 use installer::azure::{RetryPolicy, Timings};
 use installer::commands::install::unfinished;
+use installer::commands::upgrade;
 use installer::plan::template::api_version;
-use installer::plan::{Action, Plan, Step, change::Change, output};
+use installer::plan::{Action, Plan, Rotation, Step, Trial, Watched, change::Change, output};
+use installer::provision::{Failed, Provisioned};
+use installer::ui::Failure;
 use serde_json::{Value, json};
 use simulator::fault::{self, Fault, Matcher};
 
@@ -107,10 +110,16 @@ impl Way {
             (Service::Scm, 403) => ("", "Forbidden".to_owned()),
             (Service::Scm, 404) => ("", "404 Web Site not found.".to_owned()),
             (Service::Scm, 409) => ("", "There is a deployment currently in progress.".to_owned()),
+            (Service::Vault, 400) => ("BadParameter", "A parameter is of the wrong format.".to_owned()),
+            (Service::Vault, 401) => ("Unauthorized", "AKV10022: the token is invalid.".to_owned()),
+            (Service::Vault, 403) => ("ForbiddenByRbac", "Caller is not authorized.".to_owned()),
+            (Service::Vault, 409) => ("Conflict", "The secret is being changed.".to_owned()),
             (service, status) => panic!("what does {service:?} say with {status}?"),
         };
         let body = match service {
-            Service::Arm => json!({ "error": { "code": code, "message": message } }).to_string(),
+            Service::Arm | Service::Vault => {
+                json!({ "error": { "code": code, "message": message } }).to_string()
+            }
             Service::Blob => {
                 format!(
                     "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
@@ -134,17 +143,20 @@ enum Service {
     Arm,
     Blob,
     Scm,
+    Vault,
 }
 
-/// The call that a step makes: its service, its fault's matcher, and its right.
+/// The call that a step makes, the first where it makes several: its service, its fault's matcher, and its
+/// right.
 fn call(action: &Action) -> (Service, Matcher, String, String) {
     let arm = |method: &str, target: String, right: String, scope: &str| {
         (Service::Arm, Matcher::new("arm", method, &target), right, scope.to_owned())
     };
     let assignments = |scope: &str| format!("{scope}/providers/Microsoft.Authorization/roleAssignments/");
-    let blob = |container_url: &str, blob: &str| {
+    let blob = |method: &str, container_url: &str, blob: &str| {
         let path = url::Url::parse(container_url).unwrap().path().to_owned();
-        (Service::Blob, Matcher::new("blob", "PUT", &format!("{path}/{blob}")), String::new(), String::new())
+        let matcher = Matcher::new("blob", method, &format!("{path}/{blob}"));
+        (Service::Blob, matcher, String::new(), String::new())
     };
     let right = |id: &str, verb: &str| {
         let kinds = kind(id);
@@ -173,8 +185,10 @@ fn call(action: &Action) -> (Service, Matcher, String, String) {
             format!("{namespace}/register/action"),
             &format!("/subscriptions/{subscription_id}"),
         ),
-        Action::UploadIfAbsent { container_url, blob: name, .. } => blob(container_url, name),
-        Action::UploadPackage { container_url, sha256, .. } => blob(container_url, sha256),
+        Action::UploadIfAbsent { container_url, blob: name, .. } => blob("PUT", container_url, name),
+        Action::UploadPackage { container_url, sha256, .. } => blob("PUT", container_url, sha256),
+        Action::CheckPackage { container_url, sha256, .. } => blob("HEAD", container_url, sha256),
+        Action::Publish { stored_in: Some(container_url), sha256, .. } => blob("GET", container_url, sha256),
         Action::Publish { .. } => {
             (Service::Scm, Matcher::new("scm", "POST", "/api/publish"), String::new(), String::new())
         }
@@ -187,8 +201,33 @@ fn call(action: &Action) -> (Service, Matcher, String, String) {
         Action::MigrateTable { id, .. } => {
             arm("POST", format!("{id}/migrate"), right(id, "migrate/action"), id)
         }
-        Action::Delete { id, .. } | Action::DeleteEmptyGroup { id, .. } => {
-            arm("DELETE", format!("{id}?"), right(id, "delete"), id)
+        Action::Delete { id, .. } => arm("DELETE", format!("{id}?"), right(id, "delete"), id),
+        Action::DeleteEmptyGroup { id, .. } => arm(
+            "GET",
+            format!("{id}/resources?"),
+            "Microsoft.Resources/subscriptions/resourceGroups/resources/read".to_owned(),
+            id,
+        ),
+        Action::PurgeVault { id, .. } => {
+            let right = "Microsoft.KeyVault/locations/deletedVaults/purge/action".to_owned();
+            arm("POST", format!("{id}/purge"), right, id)
+        }
+        Action::AwaitRole { scope, .. } => arm(
+            "GET",
+            assignments(scope).trim_end_matches('/').to_owned(),
+            "Microsoft.Authorization/roleAssignments/read".to_owned(),
+            scope,
+        ),
+        Action::TryPackage(trial) => arm(
+            "GET",
+            format!("{}/config/configreferences/appsettings", trial.watched.site_id),
+            "Microsoft.Web/sites/config/read".to_owned(),
+            &trial.watched.site_id,
+        ),
+        Action::RotateSecrets(rotation) => {
+            let secret = rotation.secrets.keys().next().expect("a secret");
+            let matcher = Matcher::new("", "GET", &format!("/secrets/{secret}/versions"));
+            (Service::Vault, matcher, String::new(), String::new())
         }
         other => panic!("which call does it make? {other:?}"),
     }
@@ -235,6 +274,27 @@ fn kinds(plan: &Plan, made: &BTreeMap<String, Value>) -> Vec<Step> {
         undo: None,
     };
     let version = |kind: &str| api_version(kind).unwrap().to_owned();
+    let (packages, sha256) = steps
+        .iter()
+        .find_map(|step| match &step.action {
+            Action::UploadPackage { container_url, sha256, .. } => {
+                Some((container_url.clone(), sha256.clone()))
+            }
+            _ => None,
+        })
+        .unwrap();
+    let watched = Watched {
+        site_id: site.clone(),
+        installation: plan.installation.clone(),
+        accounts: BTreeSet::new(),
+        workspace_customer_id: String::new(),
+        sha256: String::new(),
+        limit_secs: 1,
+    };
+    let vault = id_of("key_vault");
+    let vault_name = vault.rsplit('/').next().unwrap();
+    let location = made["key_vault"]["location"].as_str().unwrap();
+    // What only an upgrade or a rotation does.
     steps.extend([
         later(
             "settings of the Function App",
@@ -252,11 +312,98 @@ fn kinds(plan: &Plan, made: &BTreeMap<String, Value>) -> Vec<Step> {
             },
         ),
         later(
-            "the Function App, deleted",
-            Action::Delete { id: site, api_version: version("Microsoft.Web/sites") },
+            "the role that an administrator gives",
+            Action::AwaitRole {
+                scope: id_of("data_collection_rule"),
+                api_version: version("Microsoft.Authorization/roleAssignments"),
+                principal_id: "00000000-0000-0000-0000-00000000000f".to_owned(),
+                role: MONITORING_METRICS_PUBLISHER.definition_id.to_owned(),
+            },
+        ),
+        later(
+            "the package that runs now, which is kept",
+            Action::CheckPackage { container_url: packages.clone(), sha256: sha256.clone(), optional: false },
+        ),
+        later(
+            "the package that is kept, published",
+            Action::Publish { site_id: site.clone(), sha256, previous: None, stored_in: Some(packages) },
+        ),
+        later(
+            "the trial",
+            Action::TryPackage(Trial {
+                watched: watched.clone(),
+                package_before: None,
+                settings_before: BTreeMap::new(),
+            }),
+        ),
+        later(
+            "new version of `mimecast-client-secret`",
+            Action::RotateSecrets(Rotation {
+                vault_id: vault.clone(),
+                vault_uri: made["key_vault"]["properties"]["vaultUri"].as_str().unwrap().to_owned(),
+                secrets: BTreeMap::from([(
+                    "mimecast-client-secret".to_owned(),
+                    "mimecast.client_secret".to_owned(),
+                )]),
+                watched,
+            }),
+        ),
+    ]);
+    // What only a teardown does.
+    for (key, kind) in [
+        ("function_app", "Microsoft.Web/sites"),
+        ("plan", "Microsoft.Web/serverfarms"),
+        ("application_insights", "Microsoft.Insights/components"),
+        ("storage_account", "Microsoft.Storage/storageAccounts"),
+        ("key_vault", "Microsoft.KeyVault/vaults"),
+        ("table/MimecastAudit_CL", "Microsoft.OperationalInsights/workspaces/tables"),
+        ("data_collection_rule", "Microsoft.Insights/dataCollectionRules"),
+        ("identity", "Microsoft.ManagedIdentity/userAssignedIdentities"),
+    ] {
+        let action = Action::Delete { id: id_of(key), api_version: version(kind) };
+        steps.push(later(&format!("{key}, deleted"), action));
+    }
+    steps.extend([
+        later(
+            "the deleted vault, purged for good",
+            Action::PurgeVault {
+                id: format!(
+                    "/subscriptions/{}/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{vault_name}",
+                    plan.subscription_id
+                ),
+                api_version: version("Microsoft.KeyVault/vaults"),
+            },
+        ),
+        later(
+            "the empty resource group, deleted",
+            Action::DeleteEmptyGroup {
+                id: id_of("resource_group"),
+                api_version: version("Microsoft.Resources/resourceGroups"),
+            },
         ),
     ]);
     steps
+}
+
+/// Whether a 404 to this step is no refusal: what shall go has gone.
+fn passes_a_404(action: &Action) -> bool {
+    matches!(action, Action::Delete { .. } | Action::UnassignRole { .. } | Action::PurgeVault { .. })
+}
+
+/// What the person reads of a step that was refused, and what has to stand in it.
+fn told(step: &Step, ended: Result<Provisioned, Failed>, done: &str) -> (Failure, Vec<String>) {
+    let put_back = |made: &Provisioned| match &step.action {
+        Action::TryPackage(_) => upgrade::not_good("the upgrade", "HASH", &made.resources[&step.key]),
+        _ => None,
+    };
+    let (failure, parts) = match ended {
+        Err(failed) => (unfinished(failed), vec!["caused by: ", done, "to go on: ", "hint: ", "link: "]),
+        Ok(made) => match put_back(&made) {
+            Some(failure) => (failure, vec!["put back: ", "what to do: "]),
+            None => panic!("{} was passed over", step.title),
+        },
+    };
+    (failure, parts.into_iter().map(str::to_owned).collect())
 }
 
 /// The group's step, which succeeds, and one that is refused.
@@ -281,6 +428,10 @@ async fn every_refused_call_says_why_what_is_done_and_what_to_do() {
     for way in Way::ALL {
         let mut plans = Vec::new();
         for step in &steps {
+            // Without a refusal it would do its work.
+            if way == Way::Status(404) && matches!(step.action, Action::RotateSecrets(_)) {
+                continue;
+            }
             let (service, matcher, action, scope) = call(&step.action);
             // The group itself has nothing before it.
             let group = step.key == "resource_group";
@@ -301,19 +452,15 @@ async fn every_refused_call_says_why_what_is_done_and_what_to_do() {
             let ended = join_all(these.iter().map(|(_, _, plan, _)| within.carry_out(plan))).await;
             stage.simulator.faults().clear();
             for ((group, step, ..), ended) in these.into_iter().zip(ended) {
-                // What was to go and is not there has gone.
-                if way == Way::Status(404)
-                    && matches!(step.action, Action::Delete { .. } | Action::UnassignRole { .. })
-                {
+                if way == Way::Status(404) && passes_a_404(&step.action) {
                     assert!(ended.is_ok(), "{}", step.title);
                     continue;
                 }
-                let Err(failed) = ended else { panic!("{way:?} of {} was passed over", step.title) };
-                let failure = unfinished(failed);
-                let text = failure.text();
                 let done = if *group { "done so far: nothing" } else { "done so far: resource group" };
-                for part in ["error: ", "caused by: ", done, "to go on: ", "hint: ", "link: "] {
-                    assert!(text.contains(part), "{part} in {text}");
+                let (failure, parts) = told(step, ended, done);
+                let text = failure.text();
+                for part in parts.iter().map(String::as_str).chain(["error: "]) {
+                    assert!(text.contains(part), "{way:?}: {part} in {text}");
                 }
                 assert_eq!(failure.kind.exit_code(), if *group { 1 } else { 3 }, "{text}");
                 writeln!(shown, "## {}\n\n{text}", step.title).unwrap();

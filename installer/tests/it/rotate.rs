@@ -1,10 +1,13 @@
 //! `rotate`: a new version of a secret is proven by a run before the old one is disabled.
 
+use std::time::Duration;
+
 use contract::secret::Secret;
 use simulator::fault::{Action, Fault, Matcher};
 use simulator::state::secret::SecretVersion;
 
 use crate::stage::{Run, Stage};
+use crate::stopped::until_busy;
 
 impl Stage {
     fn versions(&self, name: &str) -> Vec<SecretVersion> {
@@ -16,6 +19,19 @@ impl Stage {
     /// The values of a secret's versions with whether each can be read, the newest last.
     fn values(&self, name: &str) -> Vec<(String, bool)> {
         self.versions(name).iter().map(|each| (each.value.expose().clone(), each.enabled)).collect()
+    }
+
+    /// Has Mimecast take this client secret from now on, and no other.
+    fn accept(&self, value: &str) {
+        let value = value.to_owned();
+        self.simulator.mimecast().configure(move |settings| settings.client_secret = value);
+        self.simulator.mimecast().expire_tokens();
+    }
+
+    /// Has Mimecast take the credentials once more, when they are tried from here, and then no longer.
+    fn refuse_runs(&self) {
+        let refuses = Fault::answer(Matcher::new("mimecast", "POST", "/oauth/token"), 401, "{}");
+        self.simulator.faults().add(Fault { skip: 1, times: 1_000, ..refuses });
     }
 
     async fn rotate(&mut self, variable: &str, value: &str, more: &[&str]) -> Run {
@@ -35,13 +51,8 @@ async fn a_new_client_secret_is_proven_and_a_bad_one_leaves_the_old_one_in_use()
     let mut stage = Stage::start().await;
     stage.command("install", &["--yes", "--wait", "60s"]).await.expect(0);
     let first = stage.simulator.mimecast().settings().client_secret;
-    let accepts = |stage: &Stage, value: &str| {
-        let value = value.to_owned();
-        stage.simulator.mimecast().configure(move |settings| settings.client_secret = value);
-        stage.simulator.mimecast().expire_tokens();
-    };
 
-    accepts(&stage, "the-second-secret");
+    stage.accept("the-second-secret");
     let run = stage.rotate(VARIABLE, "the-second-secret", &["client_secret"]).await.expect(0);
     assert!(run.stdout.contains("Rotated: mimecast-client-secret."), "{}", run.stdout);
     let second = ("the-second-secret".to_owned(), true);
@@ -57,10 +68,8 @@ async fn a_new_client_secret_is_proven_and_a_bad_one_leaves_the_old_one_in_use()
     assert!(run.stderr.contains("nothing was changed"), "{}", run.stderr);
     assert_eq!(stage.versions(NAME).len(), 2);
 
-    // Mimecast takes the third secret once, when it is tried from here, and then no more.
-    accepts(&stage, "the-third-secret");
-    let refuses = Fault::answer(Matcher::new("mimecast", "POST", "/oauth/token"), 401, "{}");
-    stage.simulator.faults().add(Fault { skip: 1, times: 1_000, ..refuses });
+    stage.accept("the-third-secret");
+    stage.refuse_runs();
     let run = stage.rotate(VARIABLE, "the-third-secret", &["mimecast.client_secret"]).await.expect(3);
     assert!(run.stderr.contains("the old one was put back: run of the worker: failed in "), "{}", run.stderr);
     stage.simulator.faults().clear();
@@ -73,10 +82,51 @@ async fn a_new_client_secret_is_proven_and_a_bad_one_leaves_the_old_one_in_use()
             second
         ]
     );
-    accepts(&stage, "the-second-secret");
+    stage.accept("the-second-secret");
     let run = stage.simulator.data().hosts.fire(&stage.site(), "Sync").await.expect("published");
     assert!(run.outcome.is_ok(), "{:?}", run.outcome);
     stage.command("status", &[]).await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_whose_proof_was_never_seen_is_not_what_is_gone_back_to() {
+    const NAME: &str = "mimecast-client-secret";
+    const VARIABLE: &str = "MIMECAST_CLIENT_SECRET";
+    let mut stage = Stage::start().await;
+    stage.command("install", &["--yes", "--wait", "60s"]).await.expect(0);
+    let first = stage.simulator.mimecast().settings().client_secret;
+
+    // Killed after the second value was written, and before any run has shown it to be good.
+    stage.accept("the-second-secret");
+    stage.environment.insert(VARIABLE.to_owned(), "the-second-secret".to_owned());
+    let refresh = Matcher::new("arm", "POST", "/config/configreferences/appsettings/refresh");
+    stage.simulator.faults().add(Fault::once(refresh, Action::Delay(Duration::from_secs(30))));
+    let mut child = stage.start_command("rotate", &["--yes", "--wait", "40s", "client_secret"]);
+    until_busy(&stage).await;
+    child.kill().await.expect("killed");
+    let unproven = [(first.clone(), true), ("the-second-secret".to_owned(), true)];
+    assert_eq!(stage.values(NAME), unproven);
+
+    // Another value that is not good either leads back to the first one.
+    stage.accept("the-third-secret");
+    stage.refuse_runs();
+    let run = stage.rotate(VARIABLE, "the-third-secret", &["client_secret"]).await.expect(3);
+    stage.simulator.faults().clear();
+    assert!(run.stderr.contains("what to do: "), "{}", run.stderr);
+    let gone = |value: &str| (value.to_owned(), false);
+    let back = [gone(&first), gone("the-second-secret"), gone("the-third-secret"), (first.clone(), true)];
+    assert_eq!(stage.values(NAME), back);
+    assert_eq!(stage.assignments_of(&stage.simulator.person().object_id), 1);
+
+    // The very value that was interrupted is proven after all when it is given again.
+    stage.accept("the-second-secret");
+    let run = stage.rotate(VARIABLE, "the-second-secret", &[]).await.expect(0);
+    assert!(run.stdout.contains("Rotated: mimecast-client-secret."), "{}", run.stdout);
+    assert_eq!(stage.values(NAME).last(), Some(&("the-second-secret".to_owned(), true)));
+    let standing = stage.versions(NAME).pop().expect("a version").tags["mimecast-sentinel-trial"].clone();
+    assert_eq!(standing, "passed");
+    let run = stage.rotate(VARIABLE, "the-second-secret", &[]).await.expect(0);
+    assert!(run.stdout.contains("Nothing to do"), "{}", run.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,6 +32,32 @@ async fn what_is_changed_by_hand_is_named_and_put_right() {
     let stage = Stage::start().await;
     stage.command("install", &["--yes", "--wait", "60s"]).await.expect(0);
     let state = stage.simulator.state();
+
+    // What an analyst tuned is named, and nothing is wrong with it.
+    let rule = || {
+        let rules = state.resources_of("Microsoft.SecurityInsights/alertRules");
+        let spray =
+            rules.into_iter().find(|rule| rule["properties"]["displayName"] == "Mimecast - password spray");
+        spray.expect("a rule")
+    };
+    let id = rule()["id"].as_str().unwrap().to_owned();
+    let tune = || assert!(state.edit(&id, |body, _| body["properties"]["queryFrequency"] = json!("PT5M")));
+    tune();
+    let status = stage.command("status", &[]).await.expect(0);
+    let tuned = "tuned        analytics rule `Mimecast - password spray` was changed by a person (queryFrequency) and stays";
+    assert!(status.stdout.contains(tuned) && status.stdout.contains("All is well."), "{}", status.stdout);
+    // It is written over when that is asked for: by a plan that was made for it, and by an upgrade.
+    stage.command("plan", &["--reset-content", "--out", "reset.json"]).await.expect(10);
+    stage.command("install", &["--yes", "--no-wait", "--plan", "reset.json"]).await.expect(0);
+    assert_ne!(rule()["properties"]["queryFrequency"], "PT5M");
+    tune();
+    let none = stage.command("upgrade", &["--yes"]).await.expect(0);
+    assert!(none.stdout.contains("Nothing to do"), "{}", none.stdout);
+    stage.command("upgrade", &["--yes", "--reset-content"]).await.expect(0);
+    assert_ne!(rule()["properties"]["queryFrequency"], "PT5M");
+    let status = stage.command("status", &[]).await.expect(0);
+    assert!(!status.stdout.contains("tuned "), "{}", status.stdout);
+
     let storage =
         state.resources_of("Microsoft.Storage/storageAccounts").remove(0)["id"].as_str().unwrap().to_owned();
     assert!(state.edit(&storage, |body, _| body["properties"]["allowSharedKeyAccess"] = json!(true)));

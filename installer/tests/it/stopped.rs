@@ -20,8 +20,8 @@ fn hold(stage: &Stage) {
     stage.simulator.faults().add(Fault::once(matcher, Action::Delay(HELD)));
 }
 
-/// Waits until the held step is under way.
-async fn until_busy(stage: &Stage) {
+/// Waits until the held call is under way.
+pub(crate) async fn until_busy(stage: &Stage) {
     let busy = async {
         while stage.simulator.faults().left() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -48,7 +48,7 @@ impl Stage {
         }
     }
 
-    fn one_of(&self, kind: &str) -> String {
+    pub(crate) fn one_of(&self, kind: &str) -> String {
         let all = self.installed();
         let found = all.iter().find(|each| each["type"] == kind);
         found.unwrap_or_else(|| panic!("{kind}"))["id"].as_str().expect("an id").to_owned()
@@ -58,6 +58,25 @@ impl Stage {
         let state = self.simulator.state();
         state.deleted_vault_names().len()
     }
+}
+
+/// Makes things of somebody else's in the installation's group: an identity whose name begins like ours and that
+/// has a role like ours, and an Application Insights with what that made by itself; gives the ids of the
+/// latter.
+pub(crate) async fn strangers(stage: &Stage) -> [String; 2] {
+    let azure = connect(&stage.simulator).await;
+    let group = ResourceId::resource_group(stage.simulator.subscription_id(), "rg-mimecast-audit").unwrap();
+    let identity =
+        group.resource("Microsoft.ManagedIdentity/userAssignedIdentities", "id-mimecast-auditor").unwrap();
+    let body = json!({ "location": "westeurope", "tags": { "mimecast-sentinel-version": "1" } });
+    let theirs = azure.put(&identity, "2023-01-31", &body).await.unwrap();
+    let principal = theirs["properties"]["principalId"].as_str().expect("an id").to_owned();
+    stage.simulator.state().give_role(&principal, group.path(), STORAGE_BLOB_DATA_OWNER);
+    let component = group.resource("Microsoft.Insights/components", "appi-mimecast-audit-3").unwrap();
+    let body = json!({ "location": "westeurope", "kind": "web", "properties": {
+        "Application_Type": "web", "WorkspaceResourceId": stage.simulator.workspace_id() } });
+    azure.put(&component, "2020-02-02", &body).await.unwrap();
+    stage.simulator.state().make_smart_detection(component.path()).expect("made")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,20 +114,7 @@ async fn neighbours_and_the_workspace_are_as_they_were_byte_for_byte() {
     let stage = Stage::start().await;
     // A second installation, of a similar name in the same group, that feeds the same tables.
     stage.command("install", &["--yes", "--no-wait", "--name", "mimecast-audit-2"]).await.expect(0);
-    // Things of somebody else's in that group: one of them has a role with a description like ours.
-    let azure = connect(&stage.simulator).await;
-    let group = ResourceId::resource_group(stage.simulator.subscription_id(), "rg-mimecast-audit").unwrap();
-    let identity =
-        group.resource("Microsoft.ManagedIdentity/userAssignedIdentities", "id-mimecast-auditor").unwrap();
-    let body = json!({ "location": "westeurope", "tags": { "mimecast-sentinel-version": "1" } });
-    let theirs = azure.put(&identity, "2023-01-31", &body).await.unwrap();
-    let principal = theirs["properties"]["principalId"].as_str().expect("an id").to_owned();
-    stage.simulator.state().give_role(&principal, group.path(), STORAGE_BLOB_DATA_OWNER);
-    let component = group.resource("Microsoft.Insights/components", "appi-mimecast-audit-3").unwrap();
-    let body = json!({ "location": "westeurope", "kind": "web", "properties": {
-        "Application_Type": "web", "WorkspaceResourceId": stage.simulator.workspace_id() } });
-    azure.put(&component, "2020-02-02", &body).await.unwrap();
-    let made = stage.simulator.state().make_smart_detection(component.path()).expect("made");
+    let made = strangers(&stage).await;
     let before = stage.everything();
 
     stage.command("install", &["--yes", "--no-wait"]).await.expect(0);

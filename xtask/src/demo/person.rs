@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use contract::streams::{AUDIT_TABLE, HEALTH_TABLE};
 use simulator::simulator::Simulator;
 use tempfile::TempDir;
 
@@ -91,6 +92,13 @@ impl Person {
         command.args(arguments).args(["--answers", ANSWERS]);
         command.env_clear().envs(&self.environment).current_dir(self.folder.path());
         command
+    }
+
+    /// Removes the installation with its tables and its vault for good, and gives all that was printed.
+    pub(crate) async fn purge(&self) -> Result<String> {
+        let tables = ["--purge-table", AUDIT_TABLE, "--purge-table", HEALTH_TABLE];
+        let arguments = ["teardown", "--answers", ANSWERS, "--yes", "--purge"];
+        self.run_to(&arguments.into_iter().chain(tables).collect::<Vec<_>>(), 0).await
     }
 
     /// Runs one command to the end that is expected of it, and gives all that it printed.

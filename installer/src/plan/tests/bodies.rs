@@ -58,6 +58,7 @@ fn everything_is_closed_that_policies_want_closed() {
 
 #[test]
 fn the_rule_lives_where_the_workspace_is_and_the_rest_where_it_was_asked_for() {
+    // BR-085, BR-086
     let text = ANSWERS.replace("azure:\n", "azure:\n  location: West Europe\n");
     let given = yaml::read(&text, |line| Origin::File { file: "a".to_owned(), line }).expect("reads");
     let intent = Intent::of(&given, &World::with_environment(BTreeMap::new())).expect("complete");

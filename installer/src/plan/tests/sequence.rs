@@ -4,6 +4,7 @@ use super::*;
 
 #[test]
 fn a_first_plan_makes_everything_in_an_order_that_can_be_carried_out() {
+    // BR-083
     let plan = plan(&intent(""), &nothing(), Some(&package())).expect("a plan");
     let (content, others): (Vec<&str>, Vec<&str>) =
         keys(&plan).into_iter().partition(|key| key.starts_with("content/"));
