@@ -21,6 +21,7 @@ use crate::deploy::kept::KeptError;
 use crate::plan::{Action, Plan, Step, output};
 use crate::ui::{Event, Ui};
 use crate::world::World;
+use act::Doing;
 pub use rotate::RotateError;
 pub use trial::NotPutBack;
 
@@ -216,13 +217,10 @@ pub async fn provision(
                             } else {
                                 Surroundings::Settled
                             };
+                        let doing = Doing { azure, ui, world, step, material, surroundings };
                         running.push(async move {
                             let watch = world.stopwatch();
-                            (
-                                step,
-                                watch,
-                                act::act(azure, ui, world, step, action, material, surroundings).await,
-                            )
+                            (step, watch, doing.act(action).await)
                         });
                     }
                     Err(error) => {

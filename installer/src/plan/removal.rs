@@ -4,8 +4,6 @@ mod purge;
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::change::Change;
 use super::content;
 use super::desired::{self, Ids};
@@ -54,6 +52,9 @@ const ORDER: &[&str] = &[
     "Microsoft.ManagedIdentity/userAssignedIdentities",
 ];
 
+/// Kinds that hold data, which may be kept.
+const DATA: [&str; 2] = ["Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults"];
+
 /// Plans the removal of an installation.
 ///
 /// # Errors
@@ -65,161 +66,176 @@ pub fn removal(
     extent: &Extent,
 ) -> Result<Plan, TemplateError> {
     let ids = Ids::of(&subject.subscription_id, &subject.resource_group, &inventory.names);
-    let mut steps: Vec<Step> = Vec::new();
-    let mut findings = Vec::new();
-    let kept_by_extent = |kind: &str| {
-        *extent == Extent::KeepData
-            && ["Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults"]
-                .iter()
-                .any(|data| kind.eq_ignore_ascii_case(data))
-    };
-
+    let mut removal =
+        Removal { subject, inventory, leftovers, extent, ids, steps: Vec::new(), findings: Vec::new() };
     let library = Templates::read()?.library();
-    steps.extend(content::removal::steps(&subject.installation, inventory, library, &BTreeSet::new())?);
-    // Roles go before their principal: one whose principal is gone shows as unknown for ever.
-    let assignments = api_version("Microsoft.Authorization/roleAssignments")?;
-    let principal = inventory
-        .resource(&ids.identity)
-        .and_then(|identity| identity["properties"]["principalId"].as_str())
-        .unwrap_or_default();
-    for assignment in &inventory.assignments {
-        let ours = !principal.is_empty() && assignment.principal_id.eq_ignore_ascii_case(principal)
-            || assignment.description.ends_with("(mimecast-sentinel)");
-        if ours {
-            let role = desired::role_name(&assignment.role).unwrap_or("role");
-            let scope = assignment.scope.rsplit('/').next().unwrap_or_default();
-            steps.push(delete(
-                format!("role/{}", steps.len()),
-                format!("role `{role}` on `{scope}`"),
-                &assignment.id,
-                assignments,
-                Vec::new(),
-            ));
-        }
-    }
-    let mut before: Vec<String> = steps.iter().map(|step| step.key.clone()).collect();
-
+    removal.steps = content::removal::steps(&subject.installation, inventory, library, &BTreeSet::new())?;
+    removal.roles()?;
+    // Each kind goes when everything before it is gone.
+    let mut before: Vec<String> = removal.steps.iter().map(|step| step.key.clone()).collect();
     for kind in ORDER {
-        let mut these = match *kind {
-            "Microsoft.Insights/components" => smart_detection(leftovers, &before, &mut steps)?,
-            "Microsoft.Insights/dataCollectionRules" => {
-                purge::tables(leftovers, extent, &before, &mut steps, &mut findings)?
+        let these = removal.kind(kind, &before)?;
+        before.extend(these);
+    }
+    removal.deleted_vaults()?;
+    removal.strangers();
+    removal.group(before)?;
+    Ok(removal.finish())
+}
+
+/// A teardown that is being planned.
+struct Removal<'a> {
+    subject: &'a Subject,
+    inventory: &'a Inventory,
+    leftovers: &'a Leftovers,
+    extent: &'a Extent,
+    ids: Ids,
+    steps: Vec<Step>,
+    findings: Vec<Finding>,
+}
+
+impl Removal<'_> {
+    /// Roles go before their principal: one whose principal is gone shows as unknown for ever.
+    fn roles(&mut self) -> Result<(), TemplateError> {
+        let version = api_version("Microsoft.Authorization/roleAssignments")?;
+        let principal = self
+            .inventory
+            .resource(&self.ids.identity)
+            .and_then(|identity| identity["properties"]["principalId"].as_str())
+            .unwrap_or_default();
+        for assignment in &self.inventory.assignments {
+            let ours = !principal.is_empty() && assignment.principal_id.eq_ignore_ascii_case(principal)
+                || assignment.description.ends_with("(mimecast-sentinel)");
+            if ours {
+                let role = desired::role_name(&assignment.role).unwrap_or("role");
+                let scope = assignment.scope.rsplit('/').next().unwrap_or_default();
+                let key = format!("role/{}", self.steps.len());
+                let title = format!("role `{role}` on `{scope}`");
+                self.steps.push(delete(key, title, &assignment.id, version, Vec::new()));
             }
+        }
+        Ok(())
+    }
+
+    /// Everything of ours of one kind, and what goes with it; gives the keys of the steps.
+    fn kind(&mut self, kind: &str, before: &[String]) -> Result<Vec<String>, TemplateError> {
+        let mut these = match kind {
+            "Microsoft.Insights/components" => self.smart_detection(before)?,
+            "Microsoft.Insights/dataCollectionRules" => self.tables(before)?,
             _ => Vec::new(),
         };
+        let inventory = self.inventory;
         for resource in &inventory.owned {
             let (Some(id), Some(actual)) = (resource["id"].as_str(), resource["type"].as_str()) else {
                 continue;
             };
-            if !actual.eq_ignore_ascii_case(kind) || installation_of(resource) != Some(&subject.installation)
+            if !actual.eq_ignore_ascii_case(kind)
+                || installation_of(resource) != Some(&self.subject.installation)
             {
                 continue;
             }
             let name = id.rsplit('/').next().unwrap_or_default();
-            if kept_by_extent(kind) {
-                findings.push(Finding::notes("kept", format!("`{name}` stays, with its data")));
+            if *self.extent == Extent::KeepData && DATA.contains(&kind) {
+                self.findings.push(Finding::notes("kept", format!("`{name}` stays, with its data")));
                 continue;
             }
-            if *kind == "Microsoft.Insights/dataCollectionRules" {
+            if kind == "Microsoft.Insights/dataCollectionRules" {
+                let key = format!("delete/{name}-errors");
+                let title = format!("diagnostic setting of `{name}`");
                 let setting = format!("{id}/providers/Microsoft.Insights/diagnosticSettings/{name}-errors");
-                steps.push(delete(
-                    format!("delete/{name}-errors"),
-                    format!("diagnostic setting of `{name}`"),
-                    &setting,
-                    api_version("Microsoft.Insights/diagnosticSettings")?,
-                    before.clone(),
-                ));
-                these.push(format!("delete/{name}-errors"));
+                let version = api_version("Microsoft.Insights/diagnosticSettings")?;
+                self.steps.push(delete(key.clone(), title, &setting, version, before.to_vec()));
+                these.push(key);
             }
             let key = format!("delete/{name}");
-            let mut after = before.clone();
-            after.extend(these.iter().cloned());
+            let after = before.iter().chain(&these).cloned().collect();
             let title = format!("{} `{name}`", noun(kind));
-            steps.push(delete(key.clone(), title, id, api_version(kind)?, after));
-            if *kind == "Microsoft.KeyVault/vaults" {
-                let vault = inventory.resource(id).unwrap_or(resource);
-                purge::vault(subject, vault, leftovers, extent, &key, &mut steps, &mut findings)?;
+            self.steps.push(delete(key.clone(), title, id, api_version(kind)?, after));
+            if kind == "Microsoft.KeyVault/vaults" {
+                self.vault(inventory.resource(id).unwrap_or(resource), &key)?;
             }
             these.push(key);
         }
-        if !these.is_empty() {
-            before.extend(these);
-        }
+        Ok(these)
     }
-    for resource in &inventory.owned {
-        let known = resource["type"]
-            .as_str()
-            .is_some_and(|actual| ORDER.iter().any(|kind| kind.eq_ignore_ascii_case(actual)));
-        if !known {
-            findings.push(Finding::warns(
-                "unknown-kind",
-                format!(
-                    "`{}` carries the installation's tag and is of a kind that we do not make",
-                    resource["id"].as_str().unwrap_or_default()
-                ),
-                "it is left alone",
+
+    /// Deletes what Application Insights made by itself for our component: before the component, so that a
+    /// teardown that is stopped between them knows at the next attempt that they are ours.
+    fn smart_detection(&mut self, before: &[String]) -> Result<Vec<String>, TemplateError> {
+        let mut keys: Vec<String> = Vec::new();
+        for resource in &self.leftovers.smart_detection {
+            let (Some(id), Some(kind)) = (resource["id"].as_str(), resource["type"].as_str()) else {
+                continue;
+            };
+            let name = id.rsplit('/').next().unwrap_or_default();
+            let key = format!("delete/{name}");
+            let after = before.iter().chain(&keys).cloned().collect();
+            let title = format!("`{name}`, which Application Insights made by itself");
+            self.steps.push(delete(key.clone(), title, id, api_version(kind)?, after));
+            keys.push(key);
+        }
+        Ok(keys)
+    }
+
+    /// Names what looks like ours and is left alone.
+    fn strangers(&mut self) {
+        for resource in &self.inventory.owned {
+            let known = resource["type"]
+                .as_str()
+                .is_some_and(|actual| ORDER.iter().any(|kind| kind.eq_ignore_ascii_case(actual)));
+            if !known {
+                let id = resource["id"].as_str().unwrap_or_default();
+                self.findings.push(Finding::warns(
+                    "unknown-kind",
+                    format!("`{id}` carries the installation's tag and is of a kind that we do not make"),
+                    "it is left alone",
+                ));
+            }
+        }
+        for id in &self.leftovers.unmarked {
+            self.findings.push(Finding::warns(
+                "unmarked",
+                format!("`{id}` has a name of this installation and not its tag"),
+                "it is left alone; remove it yourself if it is of no more use",
             ));
         }
     }
 
-    purge::deleted_vaults(leftovers, extent, &mut steps, &mut findings)?;
-    for id in &leftovers.unmarked {
-        findings.push(Finding::warns(
-            "unmarked",
-            format!("`{id}` has a name of this installation and not its tag"),
-            "it is left alone; remove it yourself if it is of no more use",
-        ));
+    /// The group goes when it is ours and nothing else is in it.
+    fn group(&mut self, before: Vec<String>) -> Result<(), TemplateError> {
+        let group = self.inventory.resource(&self.ids.group);
+        let ours = group.is_some_and(|group| installation_of(group) == Some(&self.subject.installation));
+        if ours && *self.extent != Extent::KeepData {
+            self.steps.push(Step {
+                key: "delete/group".to_owned(),
+                title: format!("resource group `{}`, if nothing else is in it", self.subject.resource_group),
+                action: Action::DeleteEmptyGroup {
+                    id: self.ids.group.clone(),
+                    api_version: api_version("Microsoft.Resources/resourceGroups")?.to_owned(),
+                },
+                depends_on: before,
+                change: Change::Delete,
+                undo: None,
+            });
+        }
+        Ok(())
     }
 
-    let group_is_ours = inventory
-        .resource(&ids.group)
-        .is_some_and(|group: &Value| installation_of(group) == Some(&subject.installation));
-    if group_is_ours && *extent != Extent::KeepData {
-        steps.push(Step {
-            key: "delete/group".to_owned(),
-            title: format!("resource group `{}`, if nothing else is in it", subject.resource_group),
-            action: Action::DeleteEmptyGroup {
-                id: ids.group.clone(),
-                api_version: api_version("Microsoft.Resources/resourceGroups")?.to_owned(),
-            },
-            depends_on: before,
-            change: Change::Delete,
-            undo: None,
-        });
+    fn finish(self) -> Plan {
+        Plan {
+            installation: self.subject.installation.clone(),
+            version: desired::VERSION.to_owned(),
+            subscription_id: self.subject.subscription_id.clone(),
+            resource_group: self.subject.resource_group.clone(),
+            workspace_id: self.inventory.workspace.id.clone(),
+            function_app_id: self.ids.function_app,
+            answers: String::new(),
+            tuned_content: TunedContent::Keep,
+            steps: self.steps,
+            kept: Vec::new(),
+            findings: self.findings,
+        }
     }
-    Ok(Plan {
-        installation: subject.installation.clone(),
-        version: desired::VERSION.to_owned(),
-        subscription_id: subject.subscription_id.clone(),
-        resource_group: subject.resource_group.clone(),
-        workspace_id: inventory.workspace.id.clone(),
-        function_app_id: ids.function_app,
-        answers: String::new(),
-        tuned_content: TunedContent::Keep,
-        steps,
-        kept: Vec::new(),
-        findings,
-    })
-}
-
-/// Deletes what Application Insights made by itself for our component: before the component, so that a
-/// teardown that is stopped between them knows at the next attempt that they are ours.
-fn smart_detection(
-    leftovers: &Leftovers,
-    before: &[String],
-    steps: &mut Vec<Step>,
-) -> Result<Vec<String>, TemplateError> {
-    let mut keys: Vec<String> = Vec::new();
-    for resource in &leftovers.smart_detection {
-        let (Some(id), Some(kind)) = (resource["id"].as_str(), resource["type"].as_str()) else { continue };
-        let name = id.rsplit('/').next().unwrap_or_default();
-        let key = format!("delete/{name}");
-        let after = before.iter().chain(&keys).cloned().collect();
-        let title = format!("`{name}`, which Application Insights made by itself");
-        steps.push(delete(key.clone(), title, id, api_version(kind)?, after));
-        keys.push(key);
-    }
-    Ok(keys)
 }
 
 fn noun(kind: &str) -> &'static str {

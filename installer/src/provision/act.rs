@@ -47,14 +47,18 @@ const SCHEMA_SPREADS: Usual =
 /// Why purging takes a while.
 const PURGING: Usual = Usual { reason: "purging usually takes a minute", secs: 60 };
 
-/// Tells why a step takes long, once it does.
-struct Notice<'a> {
-    azure: &'a Azure,
-    ui: &'a Ui,
-    step: &'a Step,
+/// A step, and what carrying it out takes.
+pub(super) struct Doing<'a> {
+    pub(super) azure: &'a Azure,
+    pub(super) ui: &'a Ui,
+    pub(super) world: &'a World,
+    pub(super) step: &'a Step,
+    pub(super) material: &'a Material,
+    pub(super) surroundings: Surroundings,
 }
 
-impl Notice<'_> {
+impl Doing<'_> {
+    /// Does the work, and tells why it takes long, once it does.
     async fn when_slow<T>(&self, usual: Usual, work: impl Future<Output = T>) -> T {
         self.told_when_slow(usual.reason, Some(usual.secs), work).await
     }
@@ -99,191 +103,195 @@ impl Notice<'_> {
             other => other,
         }
     }
+
+    /// Does what the action says; gives the resource as Azure has it then, or null.
+    pub(super) async fn act(&self, action: Action) -> Result<Value, ProvisionError> {
+        let Self { azure, ui, world, step, material, surroundings } = *self;
+        let refused = |source: AzureError| ProvisionError::Step { title: step.title.clone(), source };
+        let parse = |id: &str| ResourceId::parse(id).map_err(|error| refused(AzureError::Id(error)));
+        let missing =
+            |what: &str| ProvisionError::Material { title: step.title.clone(), what: what.to_owned() };
+        let not_kept = |source: KeptError| ProvisionError::Kept { title: step.title.clone(), source };
+        match action {
+            Action::PutResource { id, api_version, body } if rule::of_rule(&id) => {
+                let put = rule::put(azure, &id, &api_version, &body);
+                self.when_slow(SCHEMA_SPREADS, put).await.map_err(refused)
+            }
+            Action::PutResource { id, api_version, body } => {
+                let id = parse(&id)?;
+                let made = self.when_slow(AZURE_MAKES_IT, put(azure, &id, &api_version, &body, surroundings));
+                let made = made.await.map_err(refused)?;
+                match lost_column(&body, &made) {
+                    None => Ok(made),
+                    Some(column) => Err(ProvisionError::Column { title: step.title.clone(), column }),
+                }
+            }
+            Action::AssignRole { scope, api_version, body } => {
+                let text = |name: &str| body["properties"][name].as_str().unwrap_or_default().to_owned();
+                let role = text("roleDefinitionId").rsplit('/').next().unwrap_or_default().to_owned();
+                let name = assignment_name(&scope, &text("principalId"), &role);
+                let id = parse(&format!("{scope}/providers/{ASSIGNMENTS}/{name}"))?;
+                let given =
+                    self.when_slow(AZURE_MAKES_IT, put(azure, &id, &api_version, &body, surroundings));
+                match given.await {
+                    // The same role for the same principal under another name: it is given.
+                    Err(error) if error.has_code("RoleAssignmentExists") => Ok(body),
+                    other => other.map_err(refused),
+                }
+            }
+            Action::UnassignRole { scope, api_version, principal_id, role } => {
+                let name = assignment_name(&scope, &principal_id, &role);
+                let id = parse(&format!("{scope}/providers/{ASSIGNMENTS}/{name}"))?;
+                azure.delete(&id, &api_version).await.map_err(refused)?;
+                Ok(Value::Null)
+            }
+            Action::TellOwner { setting, command } => {
+                ui.say(Event::Found {
+                    finding: Finding::warns(
+                        "foreign-vault",
+                        format!("for the owner: {}", step.title),
+                        &command,
+                    ),
+                });
+                Ok(json!({ "setting": setting, "command": command }))
+            }
+            Action::PutSecret { vault_id, vault_uri, name, answer } => {
+                let value = material
+                    .secrets
+                    .get(&answer)
+                    .ok_or_else(|| missing(&format!("the value of `{answer}`")))?;
+                let vault = Vault {
+                    id: parse(&vault_id)?,
+                    uri: url(&vault_uri).ok_or_else(|| missing("the vault's address"))?,
+                };
+                let writing =
+                    azure.set_secret(&vault, &name, NewVersion::settled(value), Access::JustGranted);
+                self.when_slow(VAULT_IS_NEW, writing).await.map_err(refused)?;
+                Ok(Value::Null)
+            }
+            Action::RegisterProvider { subscription_id, namespace } => {
+                let registering = register(azure, &subscription_id, &namespace);
+                self.when_slow(REGISTERING, registering).await.map_err(refused)?;
+                Ok(Value::Null)
+            }
+            Action::MigrateTable { id, api_version } => {
+                let id = parse(&id)?;
+                let migrating = azure.post(&id, "migrate", &api_version, &Value::Null);
+                self.when_slow(MIGRATING, migrating).await.map_err(refused)
+            }
+            Action::AwaitRole { scope, api_version, principal_id, role } => {
+                let waiting = await_role(azure, &scope, &api_version, &principal_id, &role);
+                let command = role_command(&scope, &principal_id, &role);
+                self.told_when_slow(&command, None, waiting).await.map_err(refused)?;
+                Ok(Value::Null)
+            }
+            Action::UploadIfAbsent { container_url, blob, text, optional } => {
+                let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
+                let uploading =
+                    azure.upload_if_absent(&container, &blob, Bytes::from(text), access(optional));
+                let uploaded = self.when_slow(ROLE_SPREADS, uploading).await.map(drop);
+                self.pass_over(optional, uploaded, "the worker makes it on its first run")
+                    .map_err(refused)?;
+                Ok(Value::Null)
+            }
+            Action::UploadPackage { container_url, sha256, optional } => {
+                let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
+                let package = material.package.clone().ok_or_else(|| missing("the worker package"))?;
+                let name = kept::blob_name(&sha256);
+                let uploading = azure.upload_if_absent(&container, &name, package, access(optional));
+                let uploaded = self.when_slow(ROLE_SPREADS, uploading).await.map(drop);
+                let without = "going back to this package later is not possible";
+                self.pass_over(optional, uploaded, without).map_err(refused)?;
+                Ok(Value::Null)
+            }
+            Action::Publish { site_id, sha256, previous, stored_in } => {
+                let package = match stored_in {
+                    None => material.package.clone().ok_or_else(|| missing("the worker package"))?,
+                    Some(container) => {
+                        let container = url(&container).ok_or_else(|| missing("the container's address"))?;
+                        let fetching = kept::fetch(azure, &container, &sha256, Access::JustGranted);
+                        self.when_slow(ROLE_SPREADS, fetching).await.map_err(not_kept)?
+                    }
+                };
+                let site_id = parse(&site_id)?;
+                let publishing =
+                    deploy::publish::publish(azure, &site_id, package, &sha256, previous.as_deref());
+                self.when_slow(FIRST_DEPLOYMENT, publishing).await.map_err(refused)
+            }
+            Action::CheckPackage { container_url, sha256, optional } => {
+                let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
+                let name = kept::blob_name(&sha256);
+                let looking = azure.blob_exists(&container, &name, access(optional));
+                match self.when_slow(ROLE_SPREADS, looking).await {
+                    Ok(true) => {}
+                    Ok(false) => return Err(not_kept(KeptError::Missing(name))),
+                    Err(error) => {
+                        let without = "it cannot be put back by itself where the new one does not work";
+                        self.pass_over(optional, Err(error), without).map_err(refused)?;
+                    }
+                }
+                Ok(Value::Null)
+            }
+            Action::PrunePackages { container_url, keep } => {
+                let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
+                let pruned = kept::prune(azure, &container, &keep, Access::JustGranted).await;
+                self.pass_over(true, pruned, "older packages stay until another time").map_err(refused)?;
+                Ok(Value::Null)
+            }
+            Action::TryPackage(what) => trial::run(azure, ui, world, &what)
+                .await
+                .map_err(|source| ProvisionError::Trial { title: step.title.clone(), source }),
+            Action::RotateSecrets(what) => rotate::run(azure, ui, world, &what, &material.secrets)
+                .await
+                .map_err(|source| ProvisionError::Rotate { title: step.title.clone(), source }),
+            Action::MergeSettings { site_id, set, remove } => {
+                let id = parse(&site_id)?;
+                let mut settings = azure.app_settings(&id).await.map_err(refused)?;
+                for name in &remove {
+                    settings.remove(name);
+                }
+                settings.extend(set);
+                azure.set_app_settings(&id, &settings).await.map_err(refused)?;
+                Ok(Value::Null)
+            }
+            Action::PurgeVault { id, api_version } => {
+                let id = parse(&id)?;
+                let purging = azure.post(&id, "purge", &api_version, &Value::Null);
+                match self.when_slow(PURGING, purging).await {
+                    // Somebody else was faster.
+                    Err(error) if error.status() == Some(404) => Ok(Value::Null),
+                    purged => purged.map_err(refused),
+                }
+            }
+            Action::Delete { id, api_version } => {
+                let id = parse(&id)?;
+                self.when_slow(DELETING, azure.delete(&id, &api_version)).await.map_err(refused)?;
+                Ok(Value::Null)
+            }
+            Action::DeleteEmptyGroup { id, api_version } => {
+                let left = azure
+                    .list(&format!("{id}/resources"), crate::plan::template::RESOURCES_VERSION)
+                    .await
+                    .map_err(refused)?;
+                if left.is_empty() {
+                    let id = parse(&id)?;
+                    self.when_slow(DELETING, azure.delete(&id, &api_version)).await.map_err(refused)?;
+                } else {
+                    ui.say(Event::StepSkipped {
+                        key: step.key.clone(),
+                        title: step.title.clone(),
+                        reason: format!("{} other resources are in it", left.len()),
+                    });
+                }
+                Ok(Value::Null)
+            }
+        }
+    }
 }
 
 /// A right that we gave needs its time; one that we did not give is there or is not.
 fn access(optional: bool) -> Access {
     if optional { Access::Standing } else { Access::JustGranted }
-}
-
-/// Does what the action says; gives the resource as Azure has it then, or null.
-pub(super) async fn act(
-    azure: &Azure,
-    ui: &Ui,
-    world: &World,
-    step: &Step,
-    action: Action,
-    material: &Material,
-    surroundings: Surroundings,
-) -> Result<Value, ProvisionError> {
-    let refused = |source: AzureError| ProvisionError::Step { title: step.title.clone(), source };
-    let parse = |id: &str| ResourceId::parse(id).map_err(|error| refused(AzureError::Id(error)));
-    let missing = |what: &str| ProvisionError::Material { title: step.title.clone(), what: what.to_owned() };
-    let not_kept = |source: KeptError| ProvisionError::Kept { title: step.title.clone(), source };
-    let notice = Notice { azure, ui, step };
-    match action {
-        Action::PutResource { id, api_version, body } if rule::of_rule(&id) => {
-            let put = rule::put(azure, &id, &api_version, &body);
-            notice.when_slow(SCHEMA_SPREADS, put).await.map_err(refused)
-        }
-        Action::PutResource { id, api_version, body } => {
-            let id = parse(&id)?;
-            let made = notice.when_slow(AZURE_MAKES_IT, put(azure, &id, &api_version, &body, surroundings));
-            let made = made.await.map_err(refused)?;
-            match lost_column(&body, &made) {
-                None => Ok(made),
-                Some(column) => Err(ProvisionError::Column { title: step.title.clone(), column }),
-            }
-        }
-        Action::AssignRole { scope, api_version, body } => {
-            let text = |name: &str| body["properties"][name].as_str().unwrap_or_default().to_owned();
-            let role = text("roleDefinitionId").rsplit('/').next().unwrap_or_default().to_owned();
-            let name = assignment_name(&scope, &text("principalId"), &role);
-            let id = parse(&format!("{scope}/providers/{ASSIGNMENTS}/{name}"))?;
-            let given = notice.when_slow(AZURE_MAKES_IT, put(azure, &id, &api_version, &body, surroundings));
-            match given.await {
-                // The same role for the same principal under another name: it is given.
-                Err(error) if error.has_code("RoleAssignmentExists") => Ok(body),
-                other => other.map_err(refused),
-            }
-        }
-        Action::UnassignRole { scope, api_version, principal_id, role } => {
-            let name = assignment_name(&scope, &principal_id, &role);
-            let id = parse(&format!("{scope}/providers/{ASSIGNMENTS}/{name}"))?;
-            azure.delete(&id, &api_version).await.map_err(refused)?;
-            Ok(Value::Null)
-        }
-        Action::TellOwner { setting, command } => {
-            ui.say(Event::Found {
-                finding: Finding::warns("foreign-vault", format!("for the owner: {}", step.title), &command),
-            });
-            Ok(json!({ "setting": setting, "command": command }))
-        }
-        Action::PutSecret { vault_id, vault_uri, name, answer } => {
-            let value =
-                material.secrets.get(&answer).ok_or_else(|| missing(&format!("the value of `{answer}`")))?;
-            let vault = Vault {
-                id: parse(&vault_id)?,
-                uri: url(&vault_uri).ok_or_else(|| missing("the vault's address"))?,
-            };
-            let writing = azure.set_secret(&vault, &name, NewVersion::settled(value), Access::JustGranted);
-            notice.when_slow(VAULT_IS_NEW, writing).await.map_err(refused)?;
-            Ok(Value::Null)
-        }
-        Action::RegisterProvider { subscription_id, namespace } => {
-            let registering = register(azure, &subscription_id, &namespace);
-            notice.when_slow(REGISTERING, registering).await.map_err(refused)?;
-            Ok(Value::Null)
-        }
-        Action::MigrateTable { id, api_version } => {
-            let id = parse(&id)?;
-            let migrating = azure.post(&id, "migrate", &api_version, &Value::Null);
-            notice.when_slow(MIGRATING, migrating).await.map_err(refused)
-        }
-        Action::AwaitRole { scope, api_version, principal_id, role } => {
-            let waiting = await_role(azure, &scope, &api_version, &principal_id, &role);
-            let command = role_command(&scope, &principal_id, &role);
-            notice.told_when_slow(&command, None, waiting).await.map_err(refused)?;
-            Ok(Value::Null)
-        }
-        Action::UploadIfAbsent { container_url, blob, text, optional } => {
-            let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
-            let uploading = azure.upload_if_absent(&container, &blob, Bytes::from(text), access(optional));
-            let uploaded = notice.when_slow(ROLE_SPREADS, uploading).await.map(drop);
-            notice.pass_over(optional, uploaded, "the worker makes it on its first run").map_err(refused)?;
-            Ok(Value::Null)
-        }
-        Action::UploadPackage { container_url, sha256, optional } => {
-            let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
-            let package = material.package.clone().ok_or_else(|| missing("the worker package"))?;
-            let name = kept::blob_name(&sha256);
-            let uploading = azure.upload_if_absent(&container, &name, package, access(optional));
-            let uploaded = notice.when_slow(ROLE_SPREADS, uploading).await.map(drop);
-            let without = "going back to this package later is not possible";
-            notice.pass_over(optional, uploaded, without).map_err(refused)?;
-            Ok(Value::Null)
-        }
-        Action::Publish { site_id, sha256, previous, stored_in } => {
-            let package = match stored_in {
-                None => material.package.clone().ok_or_else(|| missing("the worker package"))?,
-                Some(container) => {
-                    let container = url(&container).ok_or_else(|| missing("the container's address"))?;
-                    let fetching = kept::fetch(azure, &container, &sha256, Access::JustGranted);
-                    notice.when_slow(ROLE_SPREADS, fetching).await.map_err(not_kept)?
-                }
-            };
-            let site_id = parse(&site_id)?;
-            let publishing = deploy::publish::publish(azure, &site_id, package, &sha256, previous.as_deref());
-            notice.when_slow(FIRST_DEPLOYMENT, publishing).await.map_err(refused)
-        }
-        Action::CheckPackage { container_url, sha256, optional } => {
-            let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
-            let name = kept::blob_name(&sha256);
-            let looking = azure.blob_exists(&container, &name, access(optional));
-            match notice.when_slow(ROLE_SPREADS, looking).await {
-                Ok(true) => {}
-                Ok(false) => return Err(not_kept(KeptError::Missing(name))),
-                Err(error) => {
-                    let without = "it cannot be put back by itself where the new one does not work";
-                    notice.pass_over(optional, Err(error), without).map_err(refused)?;
-                }
-            }
-            Ok(Value::Null)
-        }
-        Action::PrunePackages { container_url, keep } => {
-            let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
-            let pruned = kept::prune(azure, &container, &keep, Access::JustGranted).await;
-            notice.pass_over(true, pruned, "older packages stay until another time").map_err(refused)?;
-            Ok(Value::Null)
-        }
-        Action::TryPackage(what) => trial::run(azure, ui, world, &what)
-            .await
-            .map_err(|source| ProvisionError::Trial { title: step.title.clone(), source }),
-        Action::RotateSecrets(what) => rotate::run(azure, ui, world, &what, &material.secrets)
-            .await
-            .map_err(|source| ProvisionError::Rotate { title: step.title.clone(), source }),
-        Action::MergeSettings { site_id, set, remove } => {
-            let id = parse(&site_id)?;
-            let mut settings = azure.app_settings(&id).await.map_err(refused)?;
-            for name in &remove {
-                settings.remove(name);
-            }
-            settings.extend(set);
-            azure.set_app_settings(&id, &settings).await.map_err(refused)?;
-            Ok(Value::Null)
-        }
-        Action::PurgeVault { id, api_version } => {
-            let id = parse(&id)?;
-            let purging = azure.post(&id, "purge", &api_version, &Value::Null);
-            match notice.when_slow(PURGING, purging).await {
-                // Somebody else was faster.
-                Err(error) if error.status() == Some(404) => Ok(Value::Null),
-                purged => purged.map_err(refused),
-            }
-        }
-        Action::Delete { id, api_version } => {
-            let id = parse(&id)?;
-            notice.when_slow(DELETING, azure.delete(&id, &api_version)).await.map_err(refused)?;
-            Ok(Value::Null)
-        }
-        Action::DeleteEmptyGroup { id, api_version } => {
-            let left = azure
-                .list(&format!("{id}/resources"), crate::plan::template::RESOURCES_VERSION)
-                .await
-                .map_err(refused)?;
-            if left.is_empty() {
-                let id = parse(&id)?;
-                notice.when_slow(DELETING, azure.delete(&id, &api_version)).await.map_err(refused)?;
-            } else {
-                ui.say(Event::StepSkipped {
-                    key: step.key.clone(),
-                    title: step.title.clone(),
-                    reason: format!("{} other resources are in it", left.len()),
-                });
-            }
-            Ok(Value::Null)
-        }
-    }
 }
 
 async fn put(
