@@ -54,6 +54,11 @@ pub const ALL: &[Explained] = &[
         "See that its client id, secret and tenant are right and that the secret has not run out.",
     ),
     id(
+        "delivery-unread",
+        "The app registration that delivers cannot be signed in to, since a value of it cannot be read from here.",
+        "Let this account read the secret in its vault for the time of the installation, or give the value by a variable or a file.",
+    ),
+    id(
         "flex-memory",
         "The region has no instance of this size.",
         "Choose another `hosting.memory_mb`, or another region.",
@@ -311,6 +316,11 @@ pub const ALL: &[Explained] = &[
         "workspace-cap",
         "The workspace has a daily cap, and has reached it.",
         "Raise the cap, or begin after its reset; `backfill` brings what was dropped.",
+    ),
+    id(
+        "workspace-changed",
+        "The installation feeds another workspace than the one that the answers name.",
+        "`teardown --keep-data`, then `install`: the checkpoint stays, so nothing is lost or repeated.",
     ),
     id(
         "workspace-network",

@@ -101,7 +101,7 @@ impl Code {
 pub(super) fn azure_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a AzureError> {
     let mut here: Option<&'a (dyn Error + 'static)> = Some(error);
     while let Some(each) = here {
-        if let Some(azure) = as_azure(each) {
+        if let Some(azure) = each.downcast_ref() {
             return Some(azure);
         }
         here = each.source();
@@ -109,30 +109,9 @@ pub(super) fn azure_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Az
     None
 }
 
-/// An error of Azure's, itself or in one that only passes it on: such a one gives its source's source,
-/// so that the chain leaves it out.
-fn as_azure<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a AzureError> {
-    if let Some(kept) = error.downcast_ref::<KeptError>() {
-        return match kept {
-            KeptError::Azure(azure) => Some(azure),
-            _ => None,
-        };
-    }
-    if let Some(put_back) = error.downcast_ref::<PutBackError>() {
-        return match put_back {
-            PutBackError::Azure(azure) | PutBackError::Kept(KeptError::Azure(azure)) => Some(azure),
-            _ => None,
-        };
-    }
-    match error.downcast_ref::<RotateError>() {
-        Some(RotateError::Azure(azure)) => Some(azure),
-        _ => error.downcast_ref(),
-    }
-}
-
 /// The code of an error of this type. One that only says which step failed has none of its own.
 fn of_type(error: &(dyn Error + 'static)) -> Option<Code> {
-    if let Some(azure) = as_azure(error) {
+    if let Some(azure) = error.downcast_ref() {
         return Some(of_azure(azure));
     }
     if let Some(provision) = error.downcast_ref::<ProvisionError>() {
