@@ -18,7 +18,7 @@ use crate::plan::change::Change;
 use crate::plan::content::TUNED_CONTENT;
 use crate::plan::desired::VERSION;
 use crate::plan::removal::Subject;
-use crate::plan::{self, Plan, tag};
+use crate::plan::{self, Plan, Severity, tag};
 use crate::ui::{Code, Failure, Ui, human};
 use crate::verify::reference;
 use crate::world::World;
@@ -210,6 +210,8 @@ impl Status {
                 let drifted = drifted(&plan);
                 self.problems.extend(drifted.iter().map(|line| format!("changed by hand: {line}")));
                 self.drift.extend(drifted);
+                let refused = plan.findings.iter().filter(|finding| finding.severity == Severity::Refuses);
+                self.problems.extend(refused.map(|finding| finding.message.clone()));
                 // An analyst may tune what is theirs to tune: it is named, and nothing is wrong with it.
                 let tuned = plan.findings.iter().filter(|finding| finding.id == TUNED_CONTENT);
                 self.tuned.extend(tuned.map(|finding| finding.message.clone()));

@@ -149,7 +149,9 @@ impl Removal<'_> {
             }
             let key = format!("delete/{name}");
             let after = before.iter().chain(&these).cloned().collect();
-            let title = format!("{} `{name}`", noun(kind));
+            // A workbook's name is a GUID; people know it by what it is shown as.
+            let shown = inventory.resource(id).and_then(|each| each["properties"]["displayName"].as_str());
+            let title = format!("{} `{}`", noun(kind), shown.unwrap_or(name));
             self.steps.push(delete(key.clone(), title, id, api_version(kind)?, after));
             if kind == "Microsoft.KeyVault/vaults" {
                 self.vault(inventory.resource(id).unwrap_or(resource), &key)?;
