@@ -10,7 +10,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 /// What the number means that the work gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
+pub(crate) enum Shown {
     /// The bytes that it made.
     Bytes,
     /// Any number, which keeps the work from being left out.
@@ -18,14 +18,14 @@ pub enum Shown {
 }
 
 /// Prints what the columns are, for work on things of this name.
-pub fn heading(thing: &str) {
+pub(crate) fn heading(thing: &str) {
     let columns =
         [format!("{thing}s/s"), format!("ns/{thing}"), "allocations".to_owned(), format!("bytes/{thing}")];
     println!("{:<44} {:>12} {:>10} {:>12} {:>12}", "", columns[0], columns[1], columns[2], columns[3]);
 }
 
 /// Runs the work over the samples, in order and again, and prints its figures.
-pub fn measure<T>(name: &str, shown: Shown, samples: &[T], mut work: impl FnMut(&T) -> u64) {
+pub(crate) fn measure<T>(name: &str, shown: Shown, samples: &[T], mut work: impl FnMut(&T) -> u64) {
     let mut looks = 1_u32;
     let mut round = |length: Duration| {
         let (mut done, mut sum) = (0_u64, 0_u64);
