@@ -58,6 +58,22 @@ pub enum HostKind {
 /// The suffix of every Mimecast API host (design fact: any https host under `mimecast.com`).
 const MIMECAST_SUFFIX: &str = ".mimecast.com";
 
+/// Whether this is the address of a Mimecast API host: https, under Mimecast's own name, on its own port
+/// and with nobody's name in it.
+pub fn is_mimecast(url: &Url) -> bool {
+    plain_https(url) && under(url, MIMECAST_SUFFIX)
+}
+
+/// Whether the host of `url` is below this suffix, not the suffix itself.
+fn under(url: &Url, suffix: &str) -> bool {
+    url.host_str().is_some_and(|host| host.len() > suffix.len() && host.ends_with(suffix))
+}
+
+/// Whether the address is https, on its own port, and holds no user.
+fn plain_https(url: &Url) -> bool {
+    url.scheme() == "https" && url.port().is_none() && url.username().is_empty() && url.password().is_none()
+}
+
 impl CloudProfile {
     /// The profile of a named cloud, or of a custom one given as JSON.
     ///
@@ -89,20 +105,15 @@ impl CloudProfile {
         if self.custom() {
             return matches!(url.scheme(), "https" | "http");
         }
-        let within = |suffix: &str| host.len() > suffix.len() && host.ends_with(suffix);
-        url.scheme() == "https"
-            && url.port().is_none()
-            && url.username().is_empty()
-            && url.password().is_none()
-            && match kind {
-                HostKind::Mimecast => within(MIMECAST_SUFFIX),
-                HostKind::Azure => {
-                    self.host_suffixes.iter().any(|suffix| within(suffix))
-                        || [&self.resource_manager, &self.authority, &self.log_query]
-                            .iter()
-                            .any(|own| own.host_str() == Some(host))
-                }
+        match kind {
+            HostKind::Mimecast => is_mimecast(url),
+            HostKind::Azure => {
+                let own = [&self.resource_manager, &self.authority, &self.log_query];
+                plain_https(url)
+                    && (self.host_suffixes.iter().any(|suffix| under(url, suffix))
+                        || own.iter().any(|own| own.host_str() == Some(host)))
             }
+        }
     }
 
     /// The public cloud.

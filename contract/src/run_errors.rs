@@ -180,7 +180,7 @@ pub const ALL: &[RunError] = &[
     ),
     error(
         "checkpoint_unreadable",
-        "The checkpoint has content that is none of ours. It was kept aside under the name in the message.",
+        "The checkpoint has content that is none of ours. It was kept aside under the name in the message, unless it is larger than any of ours.",
         "Empty `checkpoint.txt` to begin with a first run, or write a time such as 2026-01-01T00:00:00Z into it to go on from there.",
     ),
     error(

@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod arguments;
+mod bundle;
 mod completions;
 mod delivery;
 pub mod doctor;

@@ -2,6 +2,7 @@
 //! condition that nobody else has it.
 
 pub mod blob;
+pub(crate) mod bounded;
 pub mod file;
 pub mod lease;
 pub mod remembered;
@@ -81,6 +82,7 @@ impl CheckpointError {
     /// The code that goes into health rows and logs.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Read { source } if source.too_large() => "checkpoint_unreadable",
             Self::Take { source } | Self::Read { source } | Self::Write { source } => match source.status() {
                 Some(401 | 403) => "checkpoint_denied",
                 Some(404) => "checkpoint_not_found",

@@ -121,6 +121,7 @@ impl DeadLetterError {
     /// The code that goes into health rows and logs.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Storage { source, .. } if source.too_large() => "dead_letters_unreadable",
             Self::Storage { source, .. } => match source.status() {
                 Some(401 | 403) => "dead_letters_denied",
                 Some(404) => "dead_letters_not_found",

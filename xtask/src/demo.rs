@@ -23,7 +23,7 @@ use person::Person;
 use crate::{screen, workspace};
 
 /// How many chapters the demo has.
-const CHAPTERS: usize = 7;
+pub(crate) const CHAPTERS: usize = 7;
 /// How to play the demo.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {

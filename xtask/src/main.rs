@@ -6,6 +6,7 @@
 //! * [`demo`]: the whole path on this machine, with the real programs.
 //! * [`dist`]: what is given out: worker, package, installer, bills of materials, checksums.
 //! * [`fuzz`]: inputs searched for that break a property.
+//! * [`picture`]: the demo as a picture of a terminal.
 //! * [`mod@reference`]: the reference pages that come from the code.
 //! * [`render`]: the portal's form, from the templates.
 //! * [`scale`]: many accounts, several workers, one queue.
@@ -18,6 +19,7 @@ mod content;
 mod demo;
 mod dist;
 mod fuzz;
+mod picture;
 mod reference;
 mod render;
 mod scale;
@@ -52,6 +54,8 @@ enum Chore {
     Dist(dist::Arguments),
     /// Search for inputs on which the fuzz targets' properties do not hold
     Fuzz(fuzz::Arguments),
+    /// Draw what the demo prints, for the README
+    Picture,
     /// Write the reference pages that come from the code
     Reference,
     /// Write the portal's form from the templates
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Dist(arguments) => dist::run(&arguments),
         Chore::Fuzz(arguments) => fuzz::run(&arguments),
+        Chore::Picture => picture::run(),
         Chore::Reference => reference::write(),
         Chore::Render => render::write(),
         Chore::Scale(arguments) => scale::run(&arguments),

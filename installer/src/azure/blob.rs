@@ -9,7 +9,7 @@ use azure_storage_blob::models::{
     BlobClientGetPropertiesResultHeaders, BlobClientUploadOptions, BlobContainerClientListBlobsOptions,
 };
 use azure_storage_blob::{BlobClient, BlobClientOptions, BlobContainerClient, BlobContainerClientOptions};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -150,19 +150,31 @@ impl Azure {
     /// The blob's content; `None` where there is no such blob.
     ///
     /// # Errors
-    /// As [`Azure::upload_if_absent`].
+    /// As [`Azure::upload_if_absent`]; [`AzureError::TooLong`] where it has more bytes than this.
     pub async fn download(
         &self,
         container: &Url,
         name: &str,
+        limit_bytes: usize,
         access: Access,
     ) -> Result<Option<Bytes>, AzureError> {
         let what = format!("reading blob `{name}`");
         let blob = self.blob(&what, container, name)?;
         let attempt = || async {
-            let content = async { blob.download(None).await?.body.collect().await };
+            let content = async {
+                let mut body = blob.download(None).await?.body;
+                let mut content = BytesMut::new();
+                while let Some(chunk) = body.try_next().await? {
+                    if content.len() + chunk.len() > limit_bytes {
+                        return Ok(None);
+                    }
+                    content.extend_from_slice(&chunk);
+                }
+                Ok(Some(content.freeze()))
+            };
             match content.await {
-                Ok(content) => Ok(Some(content)),
+                Ok(Some(content)) => Ok(Some(content)),
+                Ok(None) => Err(AzureError::TooLong { what: what.clone(), limit_bytes }),
                 Err(error) => match storage_error(&what, error) {
                     error if is_no_blob(&error) => Ok(None),
                     error => Err(error),

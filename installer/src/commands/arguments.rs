@@ -257,6 +257,10 @@ pub struct DoctorOptions {
     /// Worker package to plan with, in place of the one that is built in.
     #[arg(long, value_name = "FILE")]
     pub package: Option<PathBuf>,
+    /// Write what a person who helps needs to know to a file: checks, status, runs, log, answers and the
+    /// settings' names. Secrets and addresses of people are left out; look through it before you pass it on.
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
 }
 
 /// Flags of `logs`.

@@ -4,12 +4,13 @@ use contract::settings::MIMECAST_SENTINEL_ANSWERS;
 use serde_json::json;
 
 use super::arguments::{DoctorOptions, Global};
+use super::bundle::{self, Looked};
 use super::runs::Found;
 use super::{gather, plan, runs, status, unwritable};
-use crate::answers::{Given, Intent, Origin, yaml};
+use crate::answers::{Given, Origin, yaml};
 use crate::check::{self, Check};
 use crate::plan::desired::Ids;
-use crate::ui::{Failure, Ui, human};
+use crate::ui::{Event, Failure, Ui, human};
 use crate::world::World;
 
 /// How many runs are looked at.
@@ -22,18 +23,42 @@ pub(super) async fn run(
     global: &Global,
     options: &DoctorOptions,
 ) -> Result<u8, Failure> {
+    let mut looked = Looked::default();
+    let ended = look(world, ui, global, options, &mut looked).await;
+    if let Some(path) = &options.bundle {
+        // Who needs help needs it most where nothing goes.
+        let bundle = bundle::make(world, &looked, ended.as_ref().err()).await;
+        world.write(path, bundle.as_bytes()).map_err(|error| {
+            let mut failure = Failure::of(&error);
+            failure.chain.insert(0, format!("could not write the bundle to `{}`", path.display()));
+            failure
+        })?;
+        let text = format!("the bundle is in `{}`; look through it before you pass it on", path.display());
+        ui.say(Event::Note { text });
+    }
+    ended?;
+    let checks = &looked.checks;
+    ui.data(&human::checks(checks, ui.page()), &json!({ "checks": checks })).map_err(unwritable)?;
+    Ok(u8::from(checks.iter().any(Check::failed)))
+}
+
+/// Makes the checks of an installation that is there, then those before one.
+async fn look(
+    world: &World,
+    ui: &Ui,
+    global: &Global,
+    options: &DoctorOptions,
+    looked: &mut Looked,
+) -> Result<(), Failure> {
     let given = gather::given(world, global, &options.answers)?;
-    let found = if options.pre { None } else { installed(world, ui, global, options, &given).await? };
-    let mut checks = Vec::new();
-    if let Some(found) = found.as_ref().filter(|found| found.complete()) {
+    looked.found = if options.pre { None } else { installed(world, ui, global, options, &given).await? };
+    if let Some(found) = looked.found.as_ref().filter(|found| found.complete()) {
         let subject = &found.selected.subject;
         let ids = Ids::of(&subject.subscription_id, &subject.resource_group, &found.inventory.names);
         let last = found.runs(RUNS_LOOKED_AT).await;
-        checks.extend(check::running::check(&found.azure, &found.inventory, &ids, &last).await);
+        looked.checks.extend(check::running::check(&found.azure, &found.inventory, &ids, &last).await);
     }
-    checks.extend(before(world, ui, global, options, &given, found.as_ref()).await?);
-    ui.data(&human::checks(&checks, ui.page()), &json!({ "checks": checks })).map_err(unwritable)?;
-    Ok(u8::from(checks.iter().any(Check::failed)))
+    before(world, ui, global, options, &given, looked).await
 }
 
 /// What there is of the installation that flags or answers name, where they name one.
@@ -58,8 +83,9 @@ async fn before(
     global: &Global,
     options: &DoctorOptions,
     given: &Given,
-    found: Option<&Found>,
-) -> Result<Vec<Check>, Failure> {
+    looked: &mut Looked,
+) -> Result<(), Failure> {
+    let found = looked.found.as_ref();
     let recorded = found
         .filter(|_| options.answers.answers.is_none())
         .and_then(|found| found.inventory.settings.as_ref()?.get(MIMECAST_SENTINEL_ANSWERS))
@@ -67,8 +93,7 @@ async fn before(
     let (intent, secrets) = match (recorded, found) {
         (Some(mut answers), Some(found)) => {
             answers.overlay(given.clone());
-            let intent = gather::intent(world, &answers)?;
-            let intent = Intent { cloud: found.azure.cloud().clone(), ..intent };
+            let intent = gather::intent_in(world, &answers, found.azure.cloud())?;
             // Secrets of an installation that runs need not be at hand here: what cannot be read is
             // not checked, and says so.
             let secrets = gather::secrets_at_hand(world, &intent);
@@ -80,6 +105,7 @@ async fn before(
             (intent, secrets)
         }
     };
+    looked.secrets = secrets;
     let package = gather::package(world, options.package.as_deref())?;
     let connected;
     let azure = match found {
@@ -91,12 +117,13 @@ async fn before(
         }
     };
     let facts = gather::facts(package.as_ref());
-    let wanted = plan::Wanted { intent: &intent, secrets: &secrets, package: facts.as_ref() };
+    let wanted = plan::Wanted { intent: &intent, secrets: &looked.secrets, package: facts.as_ref() };
     let mut checks = plan::look(world, ui, azure, &wanted).await?.checks;
     // Asking whether an installation could be made does not need the package that it would publish.
     if options.package.is_none() {
         checks.retain(|check| check.id != "package");
     }
     checks.sort_by_key(|check| check.side);
-    Ok(checks)
+    looked.checks.extend(checks);
+    Ok(())
 }

@@ -121,6 +121,20 @@ pub(crate) fn intent(world: &World, given: &Given) -> Result<Intent, Failure> {
     Intent::of(given, world).map_err(wrong)
 }
 
+/// The complete answers of an installation that was found in this cloud.
+///
+/// Whoever may write the app's settings could have recorded a cloud of their own there, in which every host
+/// may see credentials: such answers are not used.
+pub(crate) fn intent_in(world: &World, given: &Given, cloud: &CloudProfile) -> Result<Intent, Failure> {
+    let intent = intent(world, given)?;
+    if intent.cloud.custom() && !cloud.custom() {
+        let message =
+            format!("the recorded answers name a custom cloud, and this is the cloud `{}`", cloud.name);
+        return Err(Failure::user(Code::ForeignHost, message));
+    }
+    Ok(Intent { cloud: cloud.clone(), ..intent })
+}
+
 /// The answers that an installation carries in its app's settings.
 pub(crate) fn recorded(settings: Option<&BTreeMap<String, String>>) -> Result<Given, Failure> {
     let recorded = settings.and_then(|settings| settings.get(MIMECAST_SENTINEL_ANSWERS));
@@ -337,4 +351,50 @@ pub(crate) fn facts(package: Option<&Package>) -> Option<PackageFacts> {
         size_bytes: package.bytes.len() as u64,
         source: PackageSource::Given,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use contract::cloud::CloudProfile;
+
+    use super::intent_in;
+    use crate::answers::given::Origin;
+    use crate::answers::yaml;
+    use crate::ui::Code;
+    use crate::world::World;
+
+    #[test]
+    fn recorded_answers_bring_no_cloud_of_their_own() {
+        let recorded = |cloud: &str, base_url: &str| {
+            let answers = serde_json::json!({
+                "azure": {
+                    "cloud": cloud,
+                    "subscription_id": "00000000-0000-0000-0000-000000000001",
+                    "resource_group": "rg-mimecast-audit",
+                    "location": "westeurope",
+                },
+                "workspace": { "workspace_id": "00000000-0000-0000-0000-000000000002" },
+                "mimecast": {
+                    "base_url": base_url,
+                    "client_id": { "env": "MIMECAST_CLIENT_ID" },
+                    "client_secret": { "env": "MIMECAST_CLIENT_SECRET" },
+                },
+            });
+            yaml::read(&answers.to_string(), |_| Origin::Recorded).expect("answers")
+        };
+        let world = World::with_environment(BTreeMap::new());
+        let own = "https://api.services.mimecast.com";
+        let public = CloudProfile::public();
+        let intent = intent_in(&world, &recorded("public", own), &public).expect("our own");
+        assert_eq!(intent.cloud, public);
+        // Under the public cloud such a host is refused by itself; under a custom one it would be taken.
+        let elsewhere = "https://mimecast.example.com";
+        let refused = intent_in(&world, &recorded("public", elsewhere), &public).expect_err("refused");
+        assert_eq!(refused.code, Code::Answers);
+        let custom = serde_json::to_string(&public).expect("JSON");
+        let refused = intent_in(&world, &recorded(&custom, elsewhere), &public).expect_err("refused");
+        assert_eq!(refused.code, Code::ForeignHost);
+    }
 }

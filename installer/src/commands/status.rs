@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use super::arguments::{Global, StatusOptions};
 use super::runs::{self, Found};
 use super::{gather, unwritable, upgrade};
+use crate::answers::Value as Answer;
 use crate::answers::given::Given;
-use crate::answers::{Intent, Value as Answer};
 use crate::azure::{Azure, ResourceId};
 use crate::deploy::publish::site_url;
 use crate::inventory::Inventory;
@@ -80,7 +80,7 @@ pub(super) async fn run(
 
 /// What is known of an installation.
 #[derive(Default)]
-struct Status {
+pub(super) struct Status {
     facts: Map<String, Value>,
     runs: Vec<Map<String, Value>>,
     drift: Vec<String>,
@@ -89,7 +89,8 @@ struct Status {
 }
 
 impl Status {
-    async fn look(world: &World, found: &Found) -> Self {
+    /// Looks at an installation that is there.
+    pub(super) async fn look(world: &World, found: &Found) -> Self {
         let mut status = Self::default();
         let site = found.inventory.resource(found.site_id.path()).cloned().unwrap_or_default();
         status.versions(&site, &found.inventory);
@@ -200,8 +201,7 @@ impl Status {
     async fn drift(&mut self, world: &World, found: &Found) {
         let planned = async {
             let recorded = gather::recorded(found.inventory.settings.as_ref())?;
-            let intent = gather::intent(world, &recorded)?;
-            let intent = Intent { cloud: found.azure.cloud().clone(), ..intent };
+            let intent = gather::intent_in(world, &recorded, found.azure.cloud())?;
             let inventory = upgrade::inventory(world, found, &intent).await?;
             plan::plan(&intent, &inventory, None).map_err(|error| Failure::internal(&error))
         };
@@ -248,7 +248,8 @@ impl Status {
         text
     }
 
-    fn json(&self, subject: &Subject) -> Value {
+    /// For programs.
+    pub(super) fn json(&self, subject: &Subject) -> Value {
         json!({
             "installation": subject.installation,
             "resource_group": subject.resource_group,

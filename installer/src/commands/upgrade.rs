@@ -113,8 +113,7 @@ pub(super) fn intent(
 ) -> Result<Intent, Failure> {
     let recorded = gather::recorded(found.inventory.settings.as_ref())?;
     let given = gather::given_over(world, global, options, recorded)?;
-    let intent = gather::intent(world, &given)?;
-    Ok(Intent { cloud: found.azure.cloud().clone(), ..intent })
+    gather::intent_in(world, &given, found.azure.cloud())
 }
 
 /// What Azure has, for these answers of an installation that is there.

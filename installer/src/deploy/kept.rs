@@ -4,6 +4,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::package::PACKAGE_LIMIT_BYTES;
 use crate::azure::blob::Access;
 use crate::azure::{Azure, AzureError};
 
@@ -32,7 +33,7 @@ pub fn blob_name(sha256: &str) -> String {
 /// [`KeptError`] when it is not there, is not what its name says, or may not be read.
 pub async fn fetch(azure: &Azure, container: &Url, sha256: &str, access: Access) -> Result<Bytes, KeptError> {
     let name = blob_name(sha256);
-    let content = azure.download(container, &name, access).await?;
+    let content = azure.download(container, &name, PACKAGE_LIMIT_BYTES, access).await?;
     let content = content.ok_or_else(|| KeptError::Missing(name.clone()))?;
     let hash: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
     if hash.eq_ignore_ascii_case(sha256) { Ok(content) } else { Err(KeptError::Changed(name)) }

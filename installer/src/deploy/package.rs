@@ -23,7 +23,7 @@ const FILE_MODE: u32 = 0o644;
 /// Executable by all: the host runs the worker as another user than the one that unpacks it.
 const EXECUTABLE_MODE: u32 = 0o755;
 /// Far above any build of the worker; a mistaken file should not be read into memory.
-const PACKAGE_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
+pub(super) const PACKAGE_LIMIT_BYTES: usize = 256 * 1024 * 1024;
 /// The first four bytes of an ELF file, and of a zip.
 const ELF: &[u8] = b"\x7fELF";
 const ZIP: &[u8] = b"PK\x03\x04";
@@ -100,7 +100,7 @@ impl Package {
         if file.starts_with(ELF) {
             return Self::build(&file);
         }
-        if !file.starts_with(ZIP) || file.len() as u64 > PACKAGE_LIMIT_BYTES {
+        if !file.starts_with(ZIP) || file.len() > PACKAGE_LIMIT_BYTES {
             return Err(PackageError::Kind);
         }
         check(&file)?;
@@ -201,7 +201,7 @@ fn check(file: &[u8]) -> Result<(), PackageError> {
     for name in ["host.json".to_owned(), format!("{TIMER_FUNCTION}/function.json")] {
         let mut entry = archive.by_name(&name).map_err(|_| PackageError::Missing(name.clone()))?;
         let mut text = String::new();
-        entry.by_ref().take(PACKAGE_LIMIT_BYTES).read_to_string(&mut text)?;
+        entry.by_ref().take(PACKAGE_LIMIT_BYTES as u64).read_to_string(&mut text)?;
         let value: serde_json::Value = serde_json::from_str(&text)
             .map_err(|source| PackageError::Json { name: name.clone(), source })?;
         texts.insert(name, value);

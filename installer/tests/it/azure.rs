@@ -3,6 +3,7 @@
 mod blobs;
 mod host;
 mod operations;
+mod poisoned;
 mod publishing;
 mod queries;
 mod requests;

@@ -15,7 +15,7 @@ fn completions(shell: &str) -> String {
 /// What bash offers for the last of these words.
 fn offered(script: &str, words: &[&str]) -> Vec<String> {
     let asked = format!(
-        "{script}\nCOMP_WORDS=({}); COMP_CWORD={}; _mimecast-sentinel mimecast-sentinel '{}' '{}'; \
+        "{script}\nCOMP_WORDS=({}); COMP_CWORD={}; _mimecast__sentinel mimecast-sentinel '{}' '{}'; \
          printf '%s\\n' \"${{COMPREPLY[@]}}\"",
         words.join(" "),
         words.len() - 1,

@@ -39,6 +39,9 @@ pub const RBAC_ADMINISTRATOR: Role = Role {
 /// Log Analytics Reader: queries.
 pub const LOG_ANALYTICS_READER: Role =
     Role { name: "Log Analytics Reader", definition_id: "73c42c96-874c-492b-b04d-ab87d138a893" };
+/// Log Analytics Contributor: workspaces with their tables, and diagnostic settings.
+pub const LOG_ANALYTICS_CONTRIBUTOR: Role =
+    Role { name: "Log Analytics Contributor", definition_id: "92aaf0da-9dab-42b6-94a3-d43ce8d16293" };
 /// Microsoft Sentinel Contributor: Sentinel content.
 pub const SENTINEL_CONTRIBUTOR: Role =
     Role { name: "Microsoft Sentinel Contributor", definition_id: "ab8e14d6-4a74-4a29-9ba8-549422addade" };
@@ -256,6 +259,21 @@ pub(crate) fn built_in() -> BTreeMap<String, RoleDefinition> {
             LOG_ANALYTICS_READER,
             &["*/read", "Microsoft.OperationalInsights/workspaces/search/action"],
             &["Microsoft.OperationalInsights/workspaces/sharedKeys/read"],
+            &[],
+        ),
+        (
+            LOG_ANALYTICS_CONTRIBUTOR,
+            &[
+                "*/read",
+                "Microsoft.Insights/alertRules/*",
+                "Microsoft.Insights/diagnosticSettings/*",
+                "Microsoft.OperationalInsights/*",
+                "Microsoft.OperationsManagement/*",
+                "Microsoft.Resources/deployments/*",
+                "Microsoft.Resources/subscriptions/resourcegroups/deployments/*",
+                "Microsoft.Storage/storageAccounts/listKeys/action",
+            ],
+            &[],
             &[],
         ),
         (

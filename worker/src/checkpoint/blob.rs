@@ -15,6 +15,7 @@ use contract::checkpoint::checkpoint_name;
 use url::Url;
 
 use super::CheckpointError;
+use super::bounded::whole;
 use super::lease::{LEASE_SECS, Lease, Renewal};
 use crate::identity::{Credential, advice, signed_in_options};
 use crate::retry::{Retry, RetryPolicy, Retryable, retry};
@@ -26,6 +27,9 @@ pub(crate) const RETRIES: RetryPolicy =
 
 /// The longest that one write may take with its repeats: less than what a lease is good for.
 const WRITE_SECS: u64 = 40;
+
+/// The largest checkpoint that is read. Ours remember at most 88,000 ids of some 20 bytes each.
+const CONTENT_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 
 /// Where the checkpoint lives.
 #[derive(Debug, Clone)]
@@ -73,6 +77,11 @@ impl StorageError {
         }
     }
 
+    /// Whether the blob is larger than anything of ours.
+    pub fn too_large(&self) -> bool {
+        matches!(self.source.kind(), ErrorKind::DataConversion)
+    }
+
     /// Whether the service may have done the work although no answer came.
     fn answer_lost(&self) -> bool {
         matches!(self.source.kind(), ErrorKind::Io) || self.status().is_some_and(|status| status >= 500)
@@ -90,6 +99,7 @@ impl StorageError {
             Some(status) => format!("storage answered {status} {code}"),
             None => match self.source.kind() {
                 ErrorKind::Credential => "no token for storage".to_owned(),
+                ErrorKind::DataConversion => self.source.to_string(),
                 _ => "storage could not be reached".to_owned(),
             },
         }
@@ -181,7 +191,7 @@ impl BlobHeld {
                 BlobClientDownloadOptions { lease_id: Some(self.lease_id.clone()), ..Default::default() };
             let download = self.blob.download(Some(options)).await?;
             let etag = download.properties.etag.clone();
-            Ok::<_, StorageError>((download.body.collect().await?, etag))
+            Ok::<_, StorageError>((whole(download.body, CONTENT_LIMIT_BYTES).await?, etag))
         });
         let (content, etag) =
             read.await.map_err(|exhausted| CheckpointError::Read { source: exhausted.cause })?;
@@ -241,7 +251,7 @@ impl BlobHeld {
             BlobClientDownloadOptions { lease_id: Some(self.lease_id.clone()), ..Default::default() };
         let download = self.blob.download(Some(options)).await.map_err(StorageError::from)?;
         let etag = download.properties.etag.clone();
-        let found = download.body.collect().await.map_err(StorageError::from)?;
+        let found = whole(download.body, CONTENT_LIMIT_BYTES).await?;
         if found == *content { Ok(etag) } else { Err(WriteError::Lost) }
     }
 

@@ -11,12 +11,17 @@ use url::Url;
 
 use super::DeadLetterError;
 use crate::checkpoint::blob::{RETRIES, StorageError};
+use crate::checkpoint::bounded::whole;
 use crate::identity::{Credential, signed_in_options};
 use crate::retry::retry;
 use crate::world::{Deadline, World};
 
 /// The longest that one operation may take with its repeats.
 const OPERATION_SECS: u64 = 60;
+
+/// The largest file of letters that is read: ours hold the refused records of one body, each of a
+/// megabyte at most, and the body is no larger than that.
+const CONTENT_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
 /// The container.
 #[derive(Debug)]
@@ -80,7 +85,8 @@ impl BlobDeadLetters {
     /// A blob's content.
     pub(super) async fn read(&self, name: &str) -> Result<Vec<u8>, DeadLetterError> {
         let read = retry(&RETRIES, self.deadline(), &self.world, async |_| {
-            Ok::<_, StorageError>(self.blob(name)?.download(None).await?.body.collect().await?.to_vec())
+            let body = self.blob(name)?.download(None).await?.body;
+            Ok::<_, StorageError>(whole(body, CONTENT_LIMIT_BYTES).await?.to_vec())
         });
         read.await.map_err(|exhausted| failed("read a record", exhausted.cause))
     }

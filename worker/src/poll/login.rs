@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use contract::cloud::is_mimecast;
 use contract::secret::Secret;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde_json::json;
@@ -24,8 +25,6 @@ const LOGIN_PATH: &str = "/api/login/login";
 const DISCOVER_PATH: &str = "/api/login/discover-authentication";
 /// The host that serves the discovery for all regions.
 const DISCOVERY_URL: &str = "https://api.mimecast.com/";
-/// What every Mimecast host ends in.
-const MIMECAST_SUFFIX: &str = ".mimecast.com";
 
 /// The least time between two renewals: a binding that expires again sooner is not mended by them.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(15 * 60);
@@ -116,21 +115,16 @@ impl Mimecast {
         }
         let attempted = Attempted::DiscoverRegion;
         let current = self.base_url();
-        let at_mimecast = |url: &Url| {
-            url.scheme() == "https" && url.host_str().is_some_and(|host| host.ends_with(MIMECAST_SUFFIX))
-        };
         // Elsewhere than at Mimecast (a custom cloud) one host serves all routes.
         let asked = match Url::parse(DISCOVERY_URL) {
-            Ok(url) if at_mimecast(&current) => url,
+            Ok(url) if is_mimecast(&current) => url,
             _ => current.clone(),
         };
         let body = json!({"data": [{ "emailAddress": login.email.expose() }]});
         let headers = self.unsigned(attempted, keys)?;
         let found: Discovered = self.post(attempted, &asked, DISCOVER_PATH, headers, body).await?;
         let url = found.region.and_then(|region| Url::parse(&region.api?).ok());
-        Ok(url.filter(|url| {
-            if at_mimecast(&current) { at_mimecast(url) } else { url.host_str() == current.host_str() }
-        }))
+        Ok(url.filter(|url| leads_on(&current, url)))
     }
 
     /// The headers of the two routes that are not signed.
@@ -176,5 +170,43 @@ impl Mimecast {
         }
         let answer = read_answer(attempted, response, request_id, &self.world).await.map_err(silent)?;
         answer.first().ok_or_else(|| error(PollErrorKind::Unreadable))
+    }
+}
+
+/// Whether the calls of an account may go from its present host to this one. Elsewhere than at Mimecast (a
+/// custom cloud) the host stays the same.
+fn leads_on(current: &Url, found: &Url) -> bool {
+    let same = || (found.scheme(), found.host_str()) == (current.scheme(), current.host_str());
+    if is_mimecast(current) { is_mimecast(found) } else { same() }
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::leads_on;
+
+    #[test]
+    fn a_discovered_host_must_be_mimecasts() {
+        let leads = |from: &str, to: &str| {
+            leads_on(&Url::parse(from).expect("a URL"), &Url::parse(to).expect("a URL"))
+        };
+        let here = "https://eu-api.mimecast.com/";
+        assert!(leads(here, "https://us-api.mimecast.com"));
+        for elsewhere in [
+            "https://us-api.mimecast.com.example.com",
+            "https://us-api.mimecast.com:8443",
+            "https://us-api.mimecast.com@example.com",
+            "https://person@us-api.mimecast.com",
+            "http://us-api.mimecast.com",
+            "https://notmimecast.com",
+            "https://127.0.0.1",
+            "file:///us-api.mimecast.com",
+        ] {
+            assert!(!leads(here, elsewhere), "{elsewhere}");
+        }
+        assert!(leads("https://127.0.0.1:1/", "https://127.0.0.1:2/"));
+        assert!(!leads("https://127.0.0.1:1/", "http://127.0.0.1:1/"));
+        assert!(!leads("https://127.0.0.1:1/", "https://us-api.mimecast.com"));
     }
 }

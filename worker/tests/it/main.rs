@@ -4,6 +4,7 @@
 mod accounts;
 mod again;
 mod place;
+mod poisoned;
 mod poll;
 mod program;
 mod reject;

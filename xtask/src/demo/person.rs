@@ -81,6 +81,15 @@ impl Person {
         self.run_to(&["plan", "--answers", ANSWERS, "--package", WORKER], 10).await
     }
 
+    /// Has a bundle made for a person who helps, and gives it.
+    #[cfg(test)]
+    pub(super) async fn bundle(&self) -> Result<String> {
+        const BUNDLE: &str = "bundle.json";
+        let arguments = ["doctor", "--answers", ANSWERS, "--package", WORKER, "--bundle", BUNDLE];
+        self.run_to(&arguments, 0).await?;
+        fs::read_to_string(self.folder.path().join(BUNDLE)).context("reading the bundle")
+    }
+
     /// Removes the installation, and gives all that was printed.
     pub(crate) async fn tear_down(&self) -> Result<String> {
         self.run_to(&["teardown", "--answers", ANSWERS, "--yes"], 0).await

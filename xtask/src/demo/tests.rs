@@ -105,6 +105,12 @@ async fn a_secret_is_found_only_where_it_is_meant_to_be() {
     for row in counted::rows(&simulator).into_iter().chain(counted::health_rows(&simulator)) {
         assert!(!holds(Value::Object(row).to_string().as_bytes(), CANARY), "a row");
     }
+    let bundle = person.bundle().await.expect("a bundle");
+    assert!(
+        bundle.contains("\"log\"") && bundle.contains("MIMECAST_CLIENT_SECRET"),
+        "the bundle has what it should"
+    );
+    printed.push(("bundle", bundle));
     printed.push(("teardown", person.tear_down().await.expect("a teardown")));
     for (command, transcript) in &printed {
         assert!(!holds(transcript.as_bytes(), CANARY), "`{command}` printed the Mimecast secret");

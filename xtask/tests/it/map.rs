@@ -2,6 +2,10 @@
 
 use std::path::Path;
 
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use installer::commands::arguments::Arguments;
+
 use super::sources::{self, Source};
 
 /// The map.
@@ -63,4 +67,58 @@ fn links_between_documents_lead_somewhere() {
         }
     }
     assert_eq!(broken, [""; 0]);
+}
+
+/// The Markdown pages, with the texts in back-quotes and the lines of blocks that are commands.
+fn shown_commands() -> Vec<(String, Vec<String>)> {
+    let mut commands = Vec::new();
+    for page in sources::texts().iter().filter(|source| source.path.ends_with(".md")) {
+        let lines = page.text.lines().map(|line| line.split(" #").next().unwrap_or_default().trim());
+        for text in quoted(&page.text).map(str::trim).chain(lines) {
+            let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+            let ours = match words.as_slice() {
+                [cargo, xtask, ..] if cargo == "cargo" => xtask == "xtask",
+                [program, _, ..] => program == "mimecast-sentinel" || program == "mimecast-sentinel-worker",
+                _ => false,
+            };
+            if ours {
+                commands.push((page.path.clone(), words));
+            }
+        }
+    }
+    commands
+}
+
+#[test]
+fn every_command_that_a_page_shows_can_be_read() {
+    let commands = shown_commands();
+    assert!(commands.len() > 40, "{}", commands.len());
+    let mut chores = std::collections::BTreeSet::new();
+    for (page, words) in commands {
+        let shown = words.join(" ");
+        let words: Vec<String> = words.into_iter().take_while(|word| word != ">" && word != "|").collect();
+        // An ellipsis, or a command without what it needs, only names it.
+        if shown.contains('…') {
+            continue;
+        }
+        let read = match words[0].as_str() {
+            "mimecast-sentinel" => Arguments::try_parse_from(&words).map(drop),
+            "mimecast-sentinel-worker" => worker::command::command().try_get_matches_from(&words).map(drop),
+            _ => {
+                chores.extend(words.get(2).cloned());
+                continue;
+            }
+        };
+        if let Err(error) = read {
+            let named = matches!(
+                error.kind(),
+                ErrorKind::MissingRequiredArgument | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            );
+            assert!(named, "{page}: `{shown}`: {error}");
+        }
+    }
+    for chore in chores {
+        let help = std::process::Command::new(env!("CARGO_BIN_EXE_xtask")).args([&chore, "--help"]).output();
+        assert!(help.expect("xtask runs").status.success(), "there is no `cargo xtask {chore}`");
+    }
 }

@@ -122,6 +122,7 @@ async fn blobs_are_looked_for_read_and_deleted() {
         turn("HEAD", BLOB, 200),
         refused("HEAD", 404, "BlobNotFound"),
         content(),
+        content(),
         refused("GET", 404, "BlobNotFound"),
         turn("DELETE", BLOB, 202),
         refused("DELETE", 404, "BlobNotFound"),
@@ -131,9 +132,11 @@ async fn blobs_are_looked_for_read_and_deleted() {
         (&stand.azure, container(&stand), "checkpoint.txt", Access::Standing);
     assert!(azure.blob_exists(&container, name, access).await.unwrap());
     assert!(!azure.blob_exists(&container, name, access).await.unwrap());
-    let read = azure.download(&container, name, access).await.unwrap();
+    let read = azure.download(&container, name, 4, access).await.unwrap();
     assert_eq!(read.as_deref(), Some(b"text".as_slice()));
-    assert_eq!(azure.download(&container, name, access).await.unwrap(), None);
+    let error = azure.download(&container, name, 3, access).await.unwrap_err();
+    assert!(matches!(error, AzureError::TooLong { limit_bytes: 3, .. }), "{error:?}");
+    assert_eq!(azure.download(&container, name, 4, access).await.unwrap(), None);
     assert_eq!(azure.delete_blob(&container, name, access).await.unwrap(), Deleted::Removed);
     assert_eq!(azure.delete_blob(&container, name, access).await.unwrap(), Deleted::AlreadyGone);
     stand.done();

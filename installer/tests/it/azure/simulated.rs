@@ -122,8 +122,8 @@ async fn storage_is_made_without_a_key_and_its_blobs_wait_for_the_role() {
         let upload = azure.upload_if_changed(&url, "a/b.zip", content.clone(), Access::Standing).await;
         assert_eq!(upload.unwrap(), expected);
     }
-    assert_eq!(azure.download(&url, "a/b.zip", Access::Standing).await.unwrap(), Some(content));
-    assert_eq!(azure.download(&url, "nothing", Access::Standing).await.unwrap(), None);
+    assert_eq!(azure.download(&url, "a/b.zip", 1024, Access::Standing).await.unwrap(), Some(content));
+    assert_eq!(azure.download(&url, "nothing", 1024, Access::Standing).await.unwrap(), None);
     for expected in [Deleted::Removed, Deleted::AlreadyGone] {
         assert_eq!(azure.delete_blob(&url, "a/b.zip", Access::Standing).await.unwrap(), expected);
     }

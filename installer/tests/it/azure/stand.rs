@@ -36,24 +36,30 @@ pub(super) struct Turn {
     target: String,
     status: u16,
     headers: Vec<(&'static str, String)>,
-    body: String,
+    body: Vec<u8>,
 }
 
 /// An expected request, by its method and the beginning of its path, answered with this status.
 pub(super) fn turn(method: &'static str, target: impl Into<String>, status: u16) -> Turn {
-    Turn { method, target: target.into(), status, headers: Vec::new(), body: String::new() }
+    Turn { method, target: target.into(), status, headers: Vec::new(), body: Vec::new() }
 }
 
 impl Turn {
     /// With this body. `{root}` in it stands for the service's root URL without its last slash.
     pub(super) fn json(mut self, body: Value) -> Self {
-        self.body = body.to_string();
+        self.body = body.to_string().into_bytes();
         self
     }
 
     /// With this text for a body.
     pub(super) fn text(mut self, body: &str) -> Self {
-        body.clone_into(&mut self.body);
+        self.body = body.as_bytes().to_vec();
+        self
+    }
+
+    /// With these bytes for a body.
+    pub(super) fn bytes(mut self, body: Vec<u8>) -> Self {
+        self.body = body;
         self
     }
 
@@ -91,7 +97,11 @@ impl Script {
         for (name, value) in turn.headers {
             response = response.header(name, value.replace("{root}", &root));
         }
-        response.body(Body::from(turn.body.replace("{root}", &root))).unwrap()
+        let body = match String::from_utf8(turn.body) {
+            Ok(text) => text.replace("{root}", &root).into_bytes(),
+            Err(other) => other.into_bytes(),
+        };
+        response.body(Body::from(body)).unwrap()
     }
 }
 
