@@ -159,6 +159,7 @@ pub const ALL: &[Explained] = &[
         "The workspace has no Microsoft Sentinel, which rules and the connector page need.",
         "Turn it on, or set `content.rules: \"off\"` and `content.connector_page: false`.",
     ),
+    id("no-table", "`--purge-table` names a table that this installation does not feed.", "Leave it out."),
     id(
         "no-vault",
         "A secret cannot be rotated, since the installation's vault is not there.",
@@ -259,6 +260,16 @@ pub const ALL: &[Explained] = &[
         "subscription",
         "The subscription, and whether it takes changes.",
         "See `az account list`; one of another tenant needs `--tenant`.",
+    ),
+    id(
+        "subscription-state",
+        "The subscription is disabled or only to be read.",
+        "Its owner must enable it again, or choose another `azure.subscription_id`.",
+    ),
+    id(
+        "table-needed",
+        "`--purge-table` names a table that something else needs; the message says what.",
+        "Leave it out: the table stays.",
     ),
     id(
         "tables",

@@ -123,7 +123,7 @@ async fn old_connector(azure: &Azure, intent: &Intent, inventory: &Inventory) ->
                 "other connectors",
                 format!("the Function App `{name}` in this group looks like an older Mimecast connector"),
                 format!(
-                    "stop it once this one has caught up, else events are stored twice:\naz functionapp stop --name {name} --resource-group {}",
+                    "both at work store every event twice. After `install` and `mimecast-sentinel pause`:\naz functionapp stop --name {name} --resource-group {}\ncopy its `checkpoint.txt` into the container `audit-checkpoints` of this installation, then `mimecast-sentinel resume`: docs/operations.md, \"Take over from the old connector\"",
                     intent.resource_group
                 ),
             )

@@ -263,7 +263,7 @@ mod tests {
     use crate::world::World;
 
     fn redaction() -> Redaction {
-        let environment = [("MIMECAST_CLIENT_SECRET", "canary value"), ("HOME", "/home/one")];
+        let environment = [("MIMECAST_CLIENT_SECRET", "canary value"), ("LANG", "C.UTF-8")];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         Redaction::new(&World::with_environment(environment), &Secrets::default())
     }
@@ -282,7 +282,7 @@ mod tests {
                 "@Microsoft.KeyVault(SecretUri=https://kv.example/s)",
                 "@Microsoft.KeyVault(SecretUri=https://kv.example/s)",
             ),
-            ("exit code=1 at /home/one", "exit code=1 at /home/one"),
+            ("exit code=1 in C.UTF-8", "exit code=1 in C.UTF-8"),
             ("", ""),
         ];
         for (text, expected) in cases {

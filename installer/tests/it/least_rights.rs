@@ -12,12 +12,24 @@ use installer::plan::template::api_version;
 use serde_json::{Value, json};
 use simulator::rows::Row;
 use simulator::state::role::{
-    CONTRIBUTOR, LOG_ANALYTICS_CONTRIBUTOR, RBAC_ADMINISTRATOR, READER, SENTINEL_CONTRIBUTOR,
+    CONTRIBUTOR, LOG_ANALYTICS_CONTRIBUTOR, RBAC_ADMINISTRATOR, SENTINEL_CONTRIBUTOR,
 };
 use time::format_description::well_known::Rfc3339;
 
+use simulator::state::subscription::Registration;
+
 use crate::stage::{Stage, connect};
 
+/// The resource providers whose resources an installation has.
+const PROVIDERS: [&str; 7] = [
+    "Microsoft.Insights",
+    "Microsoft.KeyVault",
+    "Microsoft.ManagedIdentity",
+    "Microsoft.OperationalInsights",
+    "Microsoft.SecurityInsights",
+    "Microsoft.Storage",
+    "Microsoft.Web",
+];
 /// How often a run that goes through the queue is looked for, and in between.
 const RUN_LOOKS: usize = 600;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -32,8 +44,7 @@ const WORKER: [Role; 5] = [
 ];
 
 /// The installer's roles, each with the words in which the table names its scope.
-const INSTALLER: [(Role, &str); 5] = [
-    (READER, "the subscription"),
+const INSTALLER: [(Role, &str); 4] = [
     (CONTRIBUTOR, "the resource group"),
     (RBAC_ADMINISTRATOR, "the resource group"),
     (LOG_ANALYTICS_CONTRIBUTOR, "the workspace"),
@@ -77,7 +88,6 @@ fn give(stage: &Stage, roles: &[(Role, &str)]) {
     let workspace = stage.simulator.workspace_id();
     for (role, scope) in roles {
         let scope = match *scope {
-            "the subscription" => subscription.clone(),
             "the resource group" => format!("{subscription}/resourceGroups/rg-mimecast-audit"),
             "the workspace" => workspace.to_owned(),
             _ => workspace.split("/providers/").next().expect("a group").to_owned(),
@@ -92,6 +102,10 @@ async fn prepared() -> Stage {
     let group =
         format!("/subscriptions/{}/resourceGroups/rg-mimecast-audit", stage.simulator.subscription_id());
     let version = api_version("Microsoft.Resources/resourceGroups").expect("pinned");
+    for namespace in PROVIDERS {
+        let state = stage.simulator.state();
+        state.set_registration(stage.simulator.subscription_id(), namespace, Registration::Registered);
+    }
     let administrator = connect(&stage.simulator).await;
     let id = ResourceId::parse(&group).expect("an id");
     administrator.put(&id, version, &json!({ "location": "westeurope" })).await.expect("a group");
@@ -150,22 +164,24 @@ async fn the_workers_listed_rights_suffice_and_each_is_needed() {
         assert!(scope.contains("/resourceGroups/rg-mimecast-audit/providers/"), "{scope}");
         state.take_role(assignment["id"].as_str().expect("an id"));
         // A setting of a person's own starts the host anew, and with it what it holds of rights.
-        set(&stage, &site, role.name);
+        set(&stage, &site, role.name).await;
         let works = works(&stage, &site).await;
         // The tables hold the host's own diagnosis, which it does without.
         let expected = role == STORAGE_TABLE_DATA_CONTRIBUTOR;
         assert_eq!(works, expected, "without {}", role.name);
         state.give_role(&principal, scope, role);
-        set(&stage, &site, "given again");
+        set(&stage, &site, "given again").await;
         assert!(self::works(&stage, &site).await, "with {} again", role.name);
     }
     assert!(hosts.fire(&site, TIMER_FUNCTION).await.is_some_and(|run| run.outcome.is_ok()));
 }
 
-/// Changes a setting of the app by hand.
-fn set(stage: &Stage, site: &str, value: &str) {
-    assert!(stage.simulator.state().edit(site, |_, hidden| hidden["appSettings"]["BY_HAND"] = json!(value)));
-    stage.simulator.data().reconcile();
+/// Changes a setting of the app by hand, upon which Azure fetches its references anew.
+async fn set(stage: &Stage, site: &str, value: &str) {
+    let mut settings = stage.settings();
+    settings.insert("BY_HAND".to_owned(), value.to_owned());
+    let person = connect(&stage.simulator).await;
+    person.set_app_settings(&ResourceId::parse(site).expect("an id"), &settings).await.expect("written");
 }
 
 /// Whether a run by the timer is good, and then one that is asked for through the queue.

@@ -21,6 +21,7 @@ mod interrupted;
 mod late;
 mod least_rights;
 mod moved;
+mod neighbours;
 mod packages;
 mod plan;
 mod portal;

@@ -73,8 +73,13 @@ fn links_between_documents_lead_somewhere() {
 fn shown_commands() -> Vec<(String, Vec<String>)> {
     let mut commands = Vec::new();
     for page in sources::texts().iter().filter(|source| source.path.ends_with(".md")) {
-        let lines = page.text.lines().map(|line| line.split(" #").next().unwrap_or_default().trim());
-        for text in quoted(&page.text).map(str::trim).chain(lines) {
+        let (mut blocks, mut prose) = (Vec::new(), Vec::new());
+        for (number, part) in page.text.split("```").enumerate() {
+            if number % 2 == 1 { blocks.push(part) } else { prose.push(part) }
+        }
+        let lines = blocks.iter().flat_map(|block| block.lines());
+        let lines = lines.map(|line| line.split(" #").next().unwrap_or_default().trim());
+        for text in prose.iter().flat_map(|part| quoted(part)).map(str::trim).chain(lines) {
             let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
             let ours = match words.as_slice() {
                 [cargo, xtask, ..] if cargo == "cargo" => xtask == "xtask",
