@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use installer::deploy::package::Package;
 use simulator::data::DataPlane;
 use time::format_description::well_known::Rfc3339;
 
@@ -51,6 +52,9 @@ fn filled(stage: &Stage, words: &[String]) -> Vec<String> {
     for at in 0..filled.len() {
         let before = at.checked_sub(1).map(|before| filled[before].clone()).unwrap_or_default();
         match before.as_str() {
+            "--package" if filled[0] == "upgrade" => {
+                filled[at] = another_package(stage).display().to_string()
+            }
             "--package" => filled[at] = package().display().to_string(),
             "--from" => filled[at] = day(2),
             "--to" if words[0] == INSTALLER => filled[at] = day(1),
@@ -58,6 +62,16 @@ fn filled(stage: &Stage, words: &[String]) -> Vec<String> {
         }
     }
     filled
+}
+
+/// The worker in a package of its own, as a newer one would be: a program ends where its headers say.
+fn another_package(stage: &Stage) -> PathBuf {
+    let worker = Path::new(env!("CARGO_BIN_EXE_mimecast-sentinel")).with_file_name(WORKER);
+    let mut program = std::fs::read(worker).expect("the worker");
+    program.push(0);
+    let path = stage.directory.path().join("another.zip");
+    std::fs::write(&path, Package::build(&program).expect("a package").bytes).expect("writes");
+    path
 }
 
 #[tokio::test(flavor = "multi_thread")]

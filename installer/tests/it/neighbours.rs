@@ -3,6 +3,7 @@
 use installer::azure::ResourceId;
 use installer::plan::template::api_version;
 use serde_json::{Value, json};
+use simulator::state::subscription::Registration;
 use std::time::Duration;
 
 use crate::stage::{Stage, connect};
@@ -16,6 +17,8 @@ fn check(document: &Value, id: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_connector_in_the_group_is_named_with_the_steps_that_take_over_its_place() {
     let stage = Stage::start().await;
+    let subscription = stage.simulator.subscription_id();
+    stage.simulator.state().set_registration(subscription, "Microsoft.Web", Registration::Registered);
     let azure = connect(&stage.simulator).await;
     let group =
         format!("/subscriptions/{}/resourceGroups/rg-mimecast-audit", stage.simulator.subscription_id());

@@ -89,3 +89,14 @@ fn versions_are_stated_once_in_the_workspace() {
         }
     }
 }
+
+#[test]
+fn the_version_stands_in_one_place() {
+    let members = ["contract", "installer", "simulator", "worker", "xtask"];
+    for member in members {
+        let manifest = std::fs::read_to_string(sources::root().join(member).join("Cargo.toml"));
+        let manifest = manifest.expect("a manifest");
+        assert!(manifest.contains("\nversion.workspace = true\n"), "{member} has a version of its own");
+    }
+    assert_eq!(dependencies(true).len(), members.len(), "each member is looked at");
+}
