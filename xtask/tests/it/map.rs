@@ -102,8 +102,8 @@ fn every_command_that_a_page_shows_can_be_read() {
     for (page, words) in commands {
         let shown = words.join(" ");
         let words: Vec<String> = words.into_iter().take_while(|word| word != ">" && word != "|").collect();
-        // An ellipsis, or a command without what it needs, only names it.
-        if shown.contains('…') {
+        // An ellipsis, or a command without what it needs, only names it; the reference shows usages.
+        if shown.contains('…') || page.ends_with("reference/commands.md") {
             continue;
         }
         let read = match words[0].as_str() {
