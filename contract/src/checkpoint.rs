@@ -253,7 +253,8 @@ fn old_time(text: &str) -> Option<OffsetDateTime> {
     );
     let parsed = OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
         .or_else(|_| OffsetDateTime::parse(text, OLD));
-    parsed.ok().map(|at| at.to_offset(time::UtcOffset::UTC))
+    // Before or behind these years RFC 3339 has no way to write it.
+    parsed.ok()?.checked_to_offset(time::UtcOffset::UTC).filter(|at| (1..=9999).contains(&at.year()))
 }
 
 mod base64_hashes {
@@ -327,6 +328,19 @@ mod tests {
         assert_eq!(closed_until("2021-10-11T17:17:30+0000"), Some(datetime!(2021-10-11 17:17:30 UTC)));
         assert_eq!(closed_until("2026-01-01T00:00:00Z\n"), Some(datetime!(2026-01-01 00:00 UTC)));
         assert_eq!(closed_until("\u{feff}2026-01-01T01:00:00+0100"), Some(datetime!(2026-01-01 00:00 UTC)));
+    }
+
+    #[test]
+    fn a_time_that_could_not_be_written_again_is_none() {
+        // The first was found by the fuzzer.
+        for text in [
+            "-2021-04-11T17:17:31-0400",
+            "0000-12-31T23:59:59Z",
+            "9999-12-31T23:59:59-05:00",
+            "{\"first_endtime\": \"-0001-01-01T00:00:00+0000\"}",
+        ] {
+            assert!(Checkpoint::read(text.as_bytes()).is_err(), "{text}");
+        }
     }
 
     #[test]
