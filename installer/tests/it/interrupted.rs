@@ -63,8 +63,9 @@ async fn an_installation_killed_at_every_step_ends_whole_and_leaves_the_workspac
     );
     let neighbours = stage.everything();
 
-    let kills = killed_until_done(&stage, "install", &["--yes", "--no-wait"], 1).await;
-    assert!(kills >= 20, "{kills} kills");
+    // A kill cuts the calls that are under way, several at once: of three writes some have come through.
+    let kills = killed_until_done(&stage, "install", &["--yes", "--no-wait"], 3).await;
+    assert!(kills >= 10, "{kills} kills");
     stage.command("plan", &[]).await.expect(0);
     // The shared content bears the marks of both now.
     let own = neighbours.iter().filter(|(id, _)| !shared(id));
