@@ -132,21 +132,7 @@ async fn a_value_whose_proof_was_never_seen_is_not_what_is_gone_back_to() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_secret_key_of_the_first_generation_is_rotated_and_a_stopped_rotation_goes_on() {
     let mut stage = Stage::start().await;
-    let settings = stage.simulator.mimecast().settings();
-    for (name, value) in [
-        ("MIMECAST_APP_ID", &settings.app_id),
-        ("MIMECAST_APP_KEY", &settings.app_key),
-        ("MIMECAST_ACCESS_KEY", &settings.access_key),
-        ("MIMECAST_SECRET_KEY", &settings.secret_key),
-    ] {
-        stage.environment.insert(name.to_owned(), value.clone());
-    }
-    let answers = std::fs::read_to_string(stage.directory.path().join("answers.yaml")).unwrap();
-    let answers = answers.replace(
-        "  client_id: {env: MIMECAST_CLIENT_ID}\n  client_secret: {env: MIMECAST_CLIENT_SECRET}\n",
-        "  api: \"1.0\"\n  app_id: {env: MIMECAST_APP_ID}\n  app_key: {env: MIMECAST_APP_KEY}\n  access_key: {env: MIMECAST_ACCESS_KEY}\n  secret_key: {env: MIMECAST_SECRET_KEY}\n",
-    );
-    std::fs::write(stage.directory.path().join("answers.yaml"), answers).unwrap();
+    stage.speak_one();
     stage.command("install", &["--yes", "--wait", "60s"]).await.expect(0);
 
     // Base64 of thirty-two letters.
