@@ -140,10 +140,9 @@ fn latency(stage: &mut Stage, extent: Extent, noted: &mut Noted) -> Result<()> {
     noted.behind("delayed_fetch_pages", pages as f64);
 
     stage.set_latency(Duration::ZERO);
-    let days = stage.history(
-        u64::from(BACKFILL_DAYS) * (extent.events / DAYS),
-        LONGEST_SPAN / DAYS as u32 * BACKFILL_DAYS,
-    )?;
+    // A little less than the days, so that none of it happened before the first.
+    let span = LONGEST_SPAN / DAYS as u32 * BACKFILL_DAYS - Duration::from_secs(300);
+    let days = stage.history(u64::from(BACKFILL_DAYS) * (extent.events / DAYS), span)?;
     stage.set_latency(extent.latency);
     let (mut one, mut four) = (Vec::new(), Vec::new());
     for _ in 0..extent.rounds {
