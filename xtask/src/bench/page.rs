@@ -42,13 +42,13 @@ pub(super) fn page(measured: &Measured) -> String {
         Some(other) => other.to_string(),
     };
     let events = |share: f64| number(measured.setting["events"].as_f64().unwrap_or_default() / share);
-    let mut out = format!(
+    let mut out = String::from(
         "# Performance\n\n\
          Made by `cargo xtask bench --write`; it measures what `cargo xtask dist` gives out. What was tried, what it\n\
          brought and why a goal is missed: [speed of the worker](decisions/speed.md).\n\n\
          ![CPU time, wall time and memory beside the peers](performance.svg)\n\n\
          ## Figures\n\n\
-         | figure | | measured | floor | goal | |\n| --- | --- | ---: | ---: | ---: | --- |\n"
+         | figure | | measured | floor | goal | |\n| --- | --- | ---: | ---: | ---: | --- |\n",
     );
     for target in TARGETS {
         let value = measured.value(target.key);
