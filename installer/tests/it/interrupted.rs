@@ -5,6 +5,7 @@ use std::time::Duration;
 use installer::azure::Timings;
 use serde_json::json;
 use simulator::fault::{Action, Fault, Matcher};
+use simulator::state::principal::PrincipalKind;
 
 use crate::foreign::vault;
 use crate::stage::{Stage, kinds};
@@ -54,7 +55,7 @@ async fn an_installation_killed_at_every_step_ends_whole_and_leaves_the_workspac
     let within = Within::new(&stage, Timings::default().scaled(0.01)).await;
     let (vault_id, vault_uri) =
         vault(&stage, &within, stage.simulator.subscription_id(), "kv-security", true).await;
-    let (operator, _) = state.add_application("operator");
+    let operator = state.add_person("operator", PrincipalKind::User);
     stage.answers("collect: {work_queue: always}\nvault: {purge_protection: true}\n");
     stage.reword_answers("  tags: {owner: secops}", &format!("  operator_object_id: {}", operator.object_id));
     stage.reword_answers(
