@@ -15,7 +15,6 @@ use crate::azure::{Azure, ResourceId};
 use crate::deploy::publish::site_url;
 use crate::inventory::Inventory;
 use crate::plan::change::Change;
-use crate::plan::content::TUNED_CONTENT;
 use crate::plan::desired::VERSION;
 use crate::plan::removal::Subject;
 use crate::plan::{self, Plan, Severity, tag};
@@ -213,7 +212,7 @@ impl Status {
                 let refused = plan.findings.iter().filter(|finding| finding.severity == Severity::Refuses);
                 self.problems.extend(refused.map(|finding| finding.message.clone()));
                 // An analyst may tune what is theirs to tune: it is named, and nothing is wrong with it.
-                let tuned = plan.findings.iter().filter(|finding| finding.id == TUNED_CONTENT);
+                let tuned = plan.findings.iter().filter(|finding| finding.id == "tuned-content");
                 self.tuned.extend(tuned.map(|finding| finding.message.clone()));
             }
             Err(failure) => {

@@ -11,7 +11,6 @@ use serde_json::Value;
 
 pub use item::content;
 use mark::Mark;
-pub use steps::TUNED_CONTENT;
 
 use crate::content::{Library, asim};
 

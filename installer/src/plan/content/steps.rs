@@ -16,9 +16,6 @@ use crate::plan::{Action, Finding, Planner, Step, keep_tags};
 /// Type of saved searches: functions and hunting queries.
 pub(super) const SEARCHES: &str = "Microsoft.OperationalInsights/workspaces/savedSearches";
 
-/// Id of the finding that names content which a person has tuned.
-pub const TUNED_CONTENT: &str = "tuned-content";
-
 impl<'a> Planner<'a> {
     /// An item of content: made when absent, brought up to date when an older version of ours wrote
     /// it, left alone when a person has tuned it, and only marked when another installation in the
@@ -49,7 +46,7 @@ impl<'a> Planner<'a> {
                     resource.title,
                     properties.join(", ")
                 );
-                self.findings.push(Finding::notes(TUNED_CONTENT, message));
+                self.findings.push(Finding::notes("tuned-content", message));
                 return self.keep(&resource);
             }
             Found::Outdated(changes) | Found::Tuned(changes) => changes,
