@@ -52,7 +52,7 @@ async fn the_service_principal_is_found_where_its_secret_is_in_a_vault_that_may_
     let run = stage.command("install", &["--yes", "--wait", "60s"]).await.expect(0);
     assert!(run.stdout.contains("audit rows are in the workspace"), "{}", run.stdout);
     assert!(!run.stdout.contains(secret.expose().as_str()) && !run.stderr.contains(secret.expose().as_str()));
-    assert_eq!(delivering(&stage), [application.object_id.clone()]);
+    assert_eq!(delivering(&stage), [application.object_id.as_str()]);
 
     // Afterwards the role on the rule says who it is, to those who may not read the secret.
     stage.simulator.state().take_role(&role);
