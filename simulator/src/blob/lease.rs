@@ -61,6 +61,17 @@ impl Lease {
         }
     }
 
+    /// The lease as if this much more time had passed for it.
+    pub(crate) fn aged(self, by: std::time::Duration) -> Self {
+        match self {
+            Self::Leased { id, duration, until: Some(until) } => {
+                Self::Leased { id, duration, until: Some(until - by) }
+            }
+            Self::Breaking { id, until } => Self::Breaking { id, until: until - by },
+            other => other,
+        }
+    }
+
     fn hold(id: String, duration: Option<Duration>, now: OffsetDateTime) -> Self {
         Self::Leased { id, duration, until: duration.map(|duration| now + duration) }
     }

@@ -134,8 +134,6 @@ pub(super) struct Lane {
     random: fastrand::Rng,
     accounts: Accounts,
     numbered: u64,
-    /// How far the simulator's clock was moved to end leases, by which no event happens later.
-    ahead: Duration,
     /// How far the worker's clock was set back so far.
     set_back: Duration,
     typical: Typical,
@@ -171,7 +169,6 @@ impl Lane {
             random: fastrand::Rng::with_seed(seed),
             accounts: Accounts::default(),
             numbered: 0,
-            ahead: Duration::ZERO,
             set_back: Duration::ZERO,
             typical: Typical { calm: half_a_second, with_faults: half_a_second },
             waited: false,
@@ -213,8 +210,7 @@ impl Lane {
         self.tally.clock_jumps += 1;
     }
 
-    /// New events, of which some arrive late and some are refused. They happen by the simulator's clock,
-    /// but not later for a lease that was let run out.
+    /// New events, of which some arrive late and some are refused.
     fn add_events(&mut self) -> anyhow::Result<()> {
         let now = self.simulator.clock().now();
         let backlog = self.random.u32(..RUNS_PER_BACKLOG) == 0;
@@ -222,7 +218,7 @@ impl Lane {
         let mut events = Vec::new();
         for _ in 0..count {
             self.numbered += 1;
-            let at = now - self.ahead - Duration::from_millis(self.random.u64(..AGE_MILLIS));
+            let at = now - Duration::from_millis(self.random.u64(..AGE_MILLIS));
             let late = self.random.u8(..EVENTS_PER_LATE_ONE) == 0;
             let arrival = match late {
                 true => {
@@ -346,10 +342,10 @@ impl Lane {
     /// The lease that a killed run left runs out. Azurite's is waited for once; after that the harness,
     /// which knows that the holder is dead, ends it.
     async fn let_the_lease_end(&mut self) -> anyhow::Result<()> {
-        if self.storage.follows_the_simulators_clock() {
-            self.simulator.clock().advance(LEASE);
-            self.ahead += LEASE;
-        } else if std::mem::replace(&mut self.waited, true) {
+        if self.storage.age_lease(&self.simulator, LEASE) {
+            return Ok(());
+        }
+        if std::mem::replace(&mut self.waited, true) {
             self.storage.break_lease(&self.simulator).await?;
         } else {
             tokio::time::sleep(LEASE).await;

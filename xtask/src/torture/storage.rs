@@ -1,6 +1,7 @@
 //! Where the worker under torture keeps its place: the simulator's own blobs, or Azurite's.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::Context;
 use contract::resources::{CHECKPOINT_CONTAINER, DEAD_LETTER_CONTAINER};
@@ -58,9 +59,14 @@ impl Storage {
         Ok(Self::Azurite(Box::new(front)))
     }
 
-    /// Whether the simulator's clock ends leases here; Azurite has its own.
-    pub(super) fn follows_the_simulators_clock(&self) -> bool {
-        matches!(self, Self::StandIn)
+    /// Lets the lease on the checkpoint run out by so much, where that is in our hands: Azurite has its
+    /// own clock, and gives `false`.
+    pub(super) fn age_lease(&self, simulator: &Simulator, by: Duration) -> bool {
+        let ours = matches!(self, Self::StandIn);
+        if ours {
+            simulator.data().blobs.age_lease(STORAGE_ACCOUNT, CHECKPOINT_CONTAINER, CHECKPOINT, by);
+        }
+        ours
     }
 
     /// The content of the checkpoint.
