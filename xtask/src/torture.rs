@@ -95,7 +95,7 @@ const EVENTS_PER_DUPLICATE: usize = 100;
 /// of so few events.
 const KILLS_FOR_A_FAIR_SHARE: u32 = 1_000;
 /// Full bodies that a run of few kills may repeat beyond its share.
-const BODIES_BEYOND: usize = 2;
+const BODIES_BEYOND: usize = 3;
 /// Rows of a full body.
 const ROWS_OF_A_BODY: usize = 1_440;
 

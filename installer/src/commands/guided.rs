@@ -137,7 +137,7 @@ impl<'a> Guide<'a> {
                 }
                 Some(topic) => self.ask(*topic).await?,
                 None => match self.review().await? {
-                    Verdict::Agreed(intent) => return self.finish(intent).await,
+                    Verdict::Agreed(intent) => return self.finish(*intent).await,
                     Verdict::Back => Turn::Back,
                 },
             };
@@ -169,11 +169,11 @@ impl<'a> Guide<'a> {
             })
         };
         match topic {
-            Topic::Workspace => topic.keys().iter().any(|path| on_purpose(&path)),
+            Topic::Workspace => topic.keys().iter().any(on_purpose),
             Topic::Credentials => prompt::credentials(self.api())
                 .iter()
                 .all(|word| on_purpose(&format!("mimecast.{word}").as_str())),
-            other => other.keys().first().is_some_and(|path| on_purpose(&path)),
+            other => other.keys().first().is_some_and(on_purpose),
         }
     }
 

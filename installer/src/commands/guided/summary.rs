@@ -11,7 +11,7 @@ use crate::ui::{Failure, Turn};
 /// What the person makes of the summary.
 pub(super) enum Verdict {
     /// To be planned like this.
-    Agreed(Intent),
+    Agreed(Box<Intent>),
     /// To the last question.
     Back,
 }
@@ -35,7 +35,7 @@ impl Guide<'_> {
                 ["go on: check everything and show the plan".to_owned(), "change one of these".to_owned()];
             match self.ui.choose(self.world, "Is this right", &entries, 0).await? {
                 Turn::Back => return Ok(Verdict::Back),
-                Turn::Given(0) => return Ok(Verdict::Agreed(intent)),
+                Turn::Given(0) => return Ok(Verdict::Agreed(Box::new(intent))),
                 Turn::Given(_) => self.change().await?,
             }
         }
