@@ -1,6 +1,6 @@
 //! The project's chores: `cargo xtask <chore>`.
 //!
-//! * [`bench`]: the worker's speed, memory and use of calls, beside two peers.
+//! * [`mod@bench`]: the worker's speed, memory and use of calls, beside two peers.
 //! * [`clients`]: Microsoft's management libraries look at an installation.
 //! * [`content`]: every query of the analyst's content, analysed and run.
 //! * [`demo`]: the whole path on this machine, with the real programs.
