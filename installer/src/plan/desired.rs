@@ -188,8 +188,8 @@ pub fn desired(
         roles.push(key);
     }
     if let Some(operator) = &intent.operator_object_id {
-        // The kind of the operator's object is not asked for: Azure finds it out when it is left to.
-        let extra = assignment(intent, KEY_VAULT_SECRETS_OFFICER, &ids.key_vault, operator, "User", "");
+        // A person, a group or an application: Azure finds out which, where no kind is told.
+        let extra = assignment(intent, KEY_VAULT_SECRETS_OFFICER, &ids.key_vault, operator, "", "");
         lines.add("role/operator", "role_assignment", &["key_vault"], extra, Conduct::Role)?;
     }
 
@@ -230,7 +230,7 @@ pub const CHECKPOINT_STEP: &str = "checkpoint";
 /// Key of the step that makes the work queue.
 const QUEUE_STEP: &str = "queue/sync-work";
 
-/// The context of a role assignment's template.
+/// The context of a role assignment's template. An empty kind of the principal is left to Azure to find.
 pub fn assignment(
     intent: &Intent,
     role: Role,

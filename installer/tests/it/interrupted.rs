@@ -55,7 +55,7 @@ async fn an_installation_killed_at_every_step_ends_whole_and_leaves_the_workspac
     let within = Within::new(&stage, Timings::default().scaled(0.01)).await;
     let (vault_id, vault_uri) =
         vault(&stage, &within, stage.simulator.subscription_id(), "kv-security", true).await;
-    let operator = state.add_person("operator", PrincipalKind::User);
+    let operator = state.add_person("operators", PrincipalKind::Group);
     stage.answers("collect: {work_queue: always}\nvault: {purge_protection: true}\n");
     stage.reword_answers("  tags: {owner: secops}", &format!("  operator_object_id: {}", operator.object_id));
     stage.reword_answers(
