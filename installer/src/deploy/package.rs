@@ -123,8 +123,8 @@ impl Package {
         Ok(Self::named(zip.finish()?.into_inner()))
     }
 
-    /// The package with these functions: the same where it has them, else its worker, as it is
-    /// compressed there, with the files of ours that say so.
+    /// The package with these functions: the same where it has them, else its worker and whatever lies
+    /// beside it, as they are compressed there, with the files of ours that say so.
     ///
     /// # Errors
     /// [`PackageError`] when the package cannot be read.
@@ -141,6 +141,14 @@ impl Package {
             zip.write_all(contents.as_bytes())?;
         }
         zip.raw_copy_file_rename(archive.by_name(&name)?, EXECUTABLE)?;
+        let ours = files(Functions::TimerAndQueue)?;
+        for index in 0..archive.len() {
+            let entry = archive.by_index_raw(index)?;
+            let file = entry.name()?.into_owned();
+            if file != name && file != EXECUTABLE && ours.iter().all(|(own, _)| *own != file) {
+                zip.raw_copy_file(entry)?;
+            }
+        }
         Ok(Self::named(zip.finish()?.into_inner()))
     }
 
@@ -321,6 +329,27 @@ mod tests {
         assert_eq!(bytes, worker());
         assert_eq!(Package::of(both.bytes.to_vec()).expect("a package"), both);
         assert_eq!(both.fitted(Functions::Timer).expect("fitted"), alone);
+    }
+
+    #[test]
+    fn what_lies_beside_the_worker_stays_when_the_functions_change() {
+        let alone = Package::build(&worker()).expect("a package");
+        let mut zip = ZipWriter::new_append(Cursor::new(alone.bytes.to_vec())).expect("a zip");
+        zip.start_file("profile.json", SimpleFileOptions::default()).expect("a file");
+        zip.write_all(b"{}").expect("written");
+        let given = Package::of(zip.finish().expect("a zip").into_inner()).expect("a package");
+        let fitted = given.fitted(Functions::TimerAndQueue).expect("fitted");
+        let mut archive = ZipArchive::new(Cursor::new(&fitted.bytes)).expect("a zip");
+        let mut names: Vec<String> =
+            archive.file_names().map(|name| name.expect("text").into_owned()).collect();
+        names.sort();
+        assert_eq!(
+            names,
+            ["Sync/function.json", "SyncWork/function.json", "host.json", EXECUTABLE, "profile.json"]
+        );
+        let mut text = String::new();
+        archive.by_name("profile.json").expect("there").read_to_string(&mut text).expect("text");
+        assert_eq!(text, "{}");
     }
 
     #[test]
