@@ -211,10 +211,8 @@ impl Azure {
         access: Access,
     ) -> Result<(), AzureError> {
         let what = format!("disabling version {version} of secret `{name}` of {}", vault.id);
-        let call = self
-            .vault_call(vault, &what, Method::PATCH, &["secrets", name, version])?
-            .json(&json!({"attributes": {"enabled": false}}));
-        self.vault_send(&call, access).await.map(drop)
+        let change = json!({"attributes": {"enabled": false}});
+        self.change_version(vault, &what, [name, version], &change, access).await
     }
 
     /// Notes on a version that was on trial that it has passed.
@@ -229,9 +227,19 @@ impl Azure {
         access: Access,
     ) -> Result<(), AzureError> {
         let what = format!("noting that version {version} of secret `{name}` of {} works", vault.id);
-        let call = self
-            .vault_call(vault, &what, Method::PATCH, &["secrets", name, version])?
-            .json(&json!({"tags": Standing::Settled.tags()}));
+        let change = json!({"tags": Standing::Settled.tags()});
+        self.change_version(vault, &what, [name, version], &change, access).await
+    }
+
+    async fn change_version(
+        &self,
+        vault: &Vault,
+        what: &str,
+        [name, version]: [&str; 2],
+        change: &Value,
+        access: Access,
+    ) -> Result<(), AzureError> {
+        let call = self.vault_call(vault, what, Method::PATCH, &["secrets", name, version])?.json(change);
         self.vault_send(&call, access).await.map(drop)
     }
 
