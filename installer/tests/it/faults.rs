@@ -38,13 +38,7 @@ pub(crate) async fn failed_with(stage: &Stage, more: &[&str]) -> Vec<String> {
 
 /// Gives the account this role on the subscription in place of all that it had.
 fn demote(stage: &Stage, role: Role) {
-    let state = stage.simulator.state();
-    let person = stage.simulator.person().object_id.clone();
-    for assignment in state.resources_of("Microsoft.Authorization/roleAssignments") {
-        if assignment["properties"]["principalId"] == person.as_str() {
-            state.take_role(assignment["id"].as_str().expect("an id"));
-        }
-    }
+    let (state, person) = (stage.simulator.state(), stage.take_all_roles());
     let subscription = format!("/subscriptions/{}", stage.simulator.subscription_id());
     state.give_role(&person, &subscription, role);
 }

@@ -77,13 +77,7 @@ fn the_page_lists_the_rights_that_these_tests_try() {
 
 /// Gives the account exactly these of the listed rights, on a group that an administrator has made.
 fn give(stage: &Stage, roles: &[(Role, &str)]) {
-    let state = stage.simulator.state();
-    let person = stage.simulator.person().object_id.clone();
-    for assignment in state.resources_of("Microsoft.Authorization/roleAssignments") {
-        if assignment["properties"]["principalId"] == person.as_str() {
-            state.take_role(assignment["id"].as_str().expect("an id"));
-        }
-    }
+    let (state, person) = (stage.simulator.state(), stage.take_all_roles());
     let subscription = format!("/subscriptions/{}", stage.simulator.subscription_id());
     let workspace = stage.simulator.workspace_id();
     for (role, scope) in roles {

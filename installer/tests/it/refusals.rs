@@ -480,6 +480,7 @@ async fn every_refused_call_says_why_what_is_done_and_what_to_do() {
                 (names.function_app.as_str(), "SITE"),
                 // How often there was time for it.
                 (r"  caused by: gave up after \d+ attempts\n", ""),
+                (r"gave up after \d+ attempts: ", ""),
                 (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
                 (r"[0-9a-f]{12}…zip", "HASH…zip"),
                 (r"[0-9a-f]{64}", "HASH"),

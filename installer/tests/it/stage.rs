@@ -194,6 +194,18 @@ mimecast:
             .expect("writes");
     }
 
+    /// Takes every role of the signed-in account, and gives its object id.
+    pub(crate) fn take_all_roles(&self) -> String {
+        let state = self.simulator.state();
+        let person = self.simulator.person().object_id.clone();
+        for assignment in state.resources_of("Microsoft.Authorization/roleAssignments") {
+            if assignment["properties"]["principalId"] == person.as_str() {
+                state.take_role(assignment["id"].as_str().expect("an id"));
+            }
+        }
+        person
+    }
+
     /// Everything in the installation's group that carries its tag.
     pub(crate) fn installed(&self) -> Vec<Value> {
         let state = self.simulator.state();
