@@ -105,7 +105,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         screen::line(&measured.json().to_string());
     }
     let missed = if judged { measured.below_floor() } else { Vec::new() };
-    ensure!(missed.is_empty(), "below the floor: {}", missed.join(", "));
+    ensure!(missed.is_empty(), "floor missed: {}", missed.join(", "));
     Ok(())
 }
 

@@ -56,7 +56,7 @@ pub(super) fn page(measured: &Measured) -> String {
         let note = match target.standing(value) {
             Standing::Goal => "goal reached",
             Standing::Floor => "goal missed",
-            Standing::Below => "**below the floor**",
+            Standing::Below => "**floor missed**",
         };
         let (key, what, goal) = (target.key, target.what, target.bound(target.goal));
         let _ = writeln!(out, "| `{key}` | {what} | {} | {floor} | {goal} | {note} |", number(value));
