@@ -1,11 +1,11 @@
 """Runs KQL on DuckDB over given rows.
 
-stdin:  {"tables": {name: {"columns": {column: type}}},
+stdin:  {"now": time, "tables": {name: {"columns": {column: type}}},
          "functions": [{"name", "parameters", "body"}],
          "cases": [{"name", "query", "tables": {name: [{column: value}]}}]}
 stdout: {"results": {case: {"columns": […], "rows": [[…]]}}, "errors": {case: text}}
 
-Times in rows are UTC text. A table that a case does not fill is empty. The engine lacks a few
+Times in rows are UTC text; `now()` is the time given. A table that a case does not fill is empty. The engine lacks a few
 functions of Log Analytics; `expand` writes each as what it means for the schema at hand, so that the
 query itself stays as it is deployed.
 """
@@ -118,17 +118,41 @@ def fill(connection, name, columns, rows):
         connection.execute(f'insert into "{name}" values {marks}', values)
 
 
-def define(connection, functions, schemas):
-    """Makes a view of each function without parameters, which spares the engine from reading its text
-    again in every query, and registers the others as functions."""
-    registered = []
-    for function in functions:
-        body = call_views(expand(function["body"], schemas, functions), functions)
-        if function["parameters"]:
-            registered.append(f"function {function['name']}({function['parameters']}) {{ {body} }}")
-            duckdb_kql.set_functions(registered)
-        else:
-            duckdb_kql.query(connection, body).create_view(function["name"])
+class Engine:
+    """Queries of one workspace, each translated once however often it runs."""
+
+    def __init__(self, connection, now, schemas, functions):
+        self.connection, self.now, self.schemas, self.functions = connection, now, schemas, functions
+        self.columns = {name: list(columns) for name, columns in schemas.items()}
+        self.registered = []
+        self.translated = {}
+
+    def define(self):
+        """Makes a view of each function without parameters, which spares the engine from reading its text
+        again in every query, and registers the others as functions."""
+        for function in self.functions:
+            name, body = function["name"], self.known(function["body"])
+            if function["parameters"]:
+                self.registered.append(f"function {name}({function['parameters']}) {{ {body} }}")
+            else:
+                view = self.connection.sql(str(self.translate(body)))
+                view.create_view(name)
+                self.columns[name] = view.columns
+
+    def known(self, text):
+        """The text in terms that the engine knows."""
+        return call_views(expand(text, self.schemas, self.functions), self.functions)
+
+    def translate(self, text):
+        return duckdb_kql.to_sql(
+            text, schema=self.columns, functions=self.registered, query_now=self.now, allow_write=False
+        )
+
+    def run(self, query):
+        if query not in self.translated:
+            self.translated[query] = self.translate(self.known(query))
+        sql = self.translated[query]
+        return self.connection.execute(str(sql), sql.parameters or None)
 
 
 def call_views(text, functions):
@@ -143,22 +167,23 @@ def main():
     given = json.load(sys.stdin)
     tables = given["tables"]
     schemas = {name: table["columns"] for name, table in tables.items()}
-    functions = given["functions"]
     connection = duckdb_kql.connect()
     connection.execute("set TimeZone = 'UTC'")
+    # One thread gives rows that no query sorts in the same order each time, and is faster on so few.
+    connection.execute("set threads = 1")
     for name, columns in schemas.items():
         create(connection, name, columns)
-    define(connection, functions, schemas)
+    engine = Engine(connection, given["now"], schemas, given["functions"])
+    engine.define()
     results, errors = {}, {}
     for case in given["cases"]:
         for name, columns in schemas.items():
             fill(connection, name, columns, case["tables"].get(name, []))
         try:
-            query = call_views(expand(case["query"], schemas, functions), functions)
-            relation = duckdb_kql.query(connection, query)
+            result = engine.run(case["query"])
             results[case["name"]] = {
-                "columns": list(relation.columns),
-                "rows": [list(row) for row in relation.fetchall()],
+                "columns": [column[0] for column in result.description],
+                "rows": [list(row) for row in result.fetchall()],
             }
         except Exception as error:  # every failure of a query is a finding to report, none may hide the rest
             errors[case["name"]] = f"{type(error).__name__}: {error}"

@@ -6,8 +6,10 @@
 
 mod asim;
 mod cases;
+mod drawing;
 mod engine;
 mod findings;
+pub(crate) mod pictures;
 mod schema;
 mod traces;
 
@@ -24,6 +26,9 @@ pub(crate) struct Arguments {
     /// Print one JSON object in place of the summary
     #[arg(long)]
     json: bool,
+    /// Draw the pictures of the workbook's tiles anew
+    #[arg(long)]
+    pictures: bool,
 }
 
 /// What was found.
@@ -47,7 +52,7 @@ pub(crate) struct Report {
 
 /// Checks all content and prints what was found.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let report = check()?;
+    let report = check(arguments.pictures)?;
     for finding in &report.findings {
         screen::line(finding);
     }
@@ -123,23 +128,36 @@ impl Content {
     }
 }
 
-/// Analyses and runs everything.
-fn check() -> Result<Report> {
+/// Analyses and runs everything; draws the pictures anew where that is asked for.
+fn check(draw: bool) -> Result<Report> {
     let content = Content::load()?;
     let mut findings = Vec::new();
 
-    // Both forms of the table: as this connector makes it, and as the old one left it.
-    let analysis = engine::analyse(&content, schema::Form::Ours)?;
-    findings.extend(analysis.findings.iter().map(ToString::to_string));
-    let classic = engine::analyse(&content, schema::Form::Classic)?;
-    findings.extend(classic.findings.iter().map(|finding| format!("over the old tables: {finding}")));
+    // Both forms of the table: as this connector makes it, and as the old one left it. Each program works
+    // on one core.
+    let mut cases = cases::ours(&content)?;
+    cases.extend(pictures::cases(&content)?);
+    let of_old_tables = cases::classic()?;
+    let (runs, old, analysis, classic) = std::thread::scope(|scope| {
+        let others = scope.spawn(|| {
+            let analysis = engine::analyse(&content, schema::Form::Ours)?;
+            let classic = engine::analyse(&content, schema::Form::Classic)?;
+            let old = engine::run(&content, schema::Form::Classic, &of_old_tables)?;
+            anyhow::Ok((analysis, classic, old))
+        });
+        let runs = engine::run(&content, schema::Form::Ours, &cases)?;
+        let (analysis, classic, old) =
+            others.join().map_err(|_| anyhow::anyhow!("analysing the queries panicked"))??;
+        anyhow::Ok((runs, old, analysis, classic))
+    })?;
 
+    findings.extend(analysis.findings.iter().map(ToString::to_string));
+    findings.extend(classic.findings.iter().map(|finding| format!("over the old tables: {finding}")));
     findings.extend(findings::columns(&content, &analysis));
-    let runs = engine::run(&content, schema::Form::Ours, &cases::ours(&content)?)?;
     let (traced, trace_findings) = findings::traces(&content, &runs)?;
     findings.extend(trace_findings);
     findings.extend(findings::samples(&content, &runs)?);
-    let old = engine::run(&content, schema::Form::Classic, &cases::classic()?)?;
+    findings.extend(pictures::differing(&content, &runs, draw)?);
     findings.extend(findings::classic(&old));
     let missing = asim::missing(&analysis, &runs);
     findings.extend(missing.iter().cloned());
@@ -158,4 +176,50 @@ fn check() -> Result<Report> {
         asim_missing_fields: missing.len(),
         findings,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use installer::content::{Library, StandsOn};
+    use serde_json::Value;
+
+    use crate::workspace;
+
+    fn read(path: &str) -> Value {
+        let text = std::fs::read(workspace::root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        serde_json::from_slice(&text).expect("JSON")
+    }
+
+    /// The sample of a run's row, which is no event of Mimecast's.
+    const HEALTH: &str = "health";
+
+    #[test]
+    fn what_a_rule_or_hunt_stands_on_is_listed_and_its_sample_shows_it() {
+        let listed = read("worker/tests/data/mimecast/reference/audit-types.json");
+        let listed: BTreeSet<&str> = listed
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|known| known["auditType"].as_str())
+            .collect();
+        let hold = |name: &str, on: &StandsOn| {
+            for audit_type in &on.audit_types {
+                assert!(listed.contains(audit_type.as_str()), "{name}: no list has `{audit_type}`");
+            }
+            let Some(sample) = on.sample.as_deref().filter(|sample| *sample != HEALTH) else { return false };
+            let event = read(&format!("worker/tests/data/records/events/{sample}.json"));
+            let shown = event["auditType"].as_str().expect("a type");
+            assert!(on.audit_types.iter().any(|each| each == shown), "{name}: `{sample}` shows `{shown}`");
+            true
+        };
+        let library = Library::load().expect("valid");
+        let rules = library.rules.iter().filter(|rule| hold(rule.name, &rule.stands_on)).count();
+        let hunts = library.hunts.iter().filter(|hunt| hold(hunt.name, &hunt.stands_on)).count();
+        assert!(rules >= 12 && hunts >= 12, "{rules} rules and {hunts} hunts stand on sample events");
+        for hunt in library.hunts.iter().filter(|hunt| hunt.stands_on.sample.is_none()) {
+            assert!(hunt.unconfirmed, "{}: stands on no sample and does not say so", hunt.name);
+        }
+    }
 }

@@ -14,6 +14,7 @@
 //! * [`torture`]: the real worker, killed at random instants.
 
 mod bench;
+mod cell;
 mod clients;
 mod content;
 mod demo;

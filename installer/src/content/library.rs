@@ -292,4 +292,23 @@ mod tests {
             );
         }
     }
+
+    /// A first run and a backfill write old events at a new time: only both times together tell what
+    /// happened just now.
+    #[test]
+    fn every_rule_over_events_bounds_both_their_times() {
+        let rules = Library::load().expect("valid").rules;
+        let over_events: Vec<_> =
+            rules.iter().filter(|rule| rule.query.contains("MimecastAuditView()")).collect();
+        assert!(over_events.len() >= 12, "{}", over_events.len());
+        for rule in over_events {
+            for bound in [
+                "EventTime between (ago(",
+                "TimeGenerated > ago(",
+                "where (TimeGenerated - EventTime) between (-1d .. 1d)",
+            ] {
+                assert!(rule.query.contains(bound), "{}: no `{bound}`", rule.name);
+            }
+        }
+    }
 }

@@ -129,6 +129,26 @@ impl Event {
         }
     }
 
+    /// The project's own events, newest first, moved so that they end shortly before the present: order kept,
+    /// gaps cut, events of one second kept together, texts untouched.
+    pub fn recorded(now: OffsetDateTime) -> Vec<Self> {
+        let mut moved = whole_seconds(now - NEWEST_AGE);
+        let mut previous: Option<OffsetDateTime> = None;
+        let mut listed = Vec::new();
+        for mut served in recorded() {
+            let Some(original) = parse_time(&served.event_time) else { continue };
+            if let Some(previous) = previous {
+                moved -= (previous - original).clamp(time::Duration::ZERO, LONGEST_GAP);
+            }
+            previous = Some(original);
+            let zulu = served.event_time.ends_with('Z');
+            served.event_time =
+                if zulu { event_time(moved).replace("+0000", "Z") } else { event_time(moved) };
+            listed.push(Self::served(served, moved));
+        }
+        listed
+    }
+
     /// The same, arriving so.
     pub fn arriving(mut self, arrival: Arrival) -> Self {
         self.arrival = arrival;
@@ -187,24 +207,8 @@ pub(super) struct History {
 }
 
 impl History {
-    /// The project's own events, moved so that they end shortly before the present: order kept, gaps
-    /// cut, events of one second kept together, texts untouched.
     pub(super) fn recorded(now: OffsetDateTime) -> Self {
-        let mut moved = whole_seconds(now - NEWEST_AGE);
-        let mut previous: Option<OffsetDateTime> = None;
-        let mut listed = Vec::new();
-        for mut served in recorded() {
-            let Some(original) = parse_time(&served.event_time) else { continue };
-            if let Some(previous) = previous {
-                moved -= (previous - original).clamp(time::Duration::ZERO, LONGEST_GAP);
-            }
-            previous = Some(original);
-            let zulu = served.event_time.ends_with('Z');
-            served.event_time =
-                if zulu { event_time(moved).replace("+0000", "Z") } else { event_time(moved) };
-            listed.push(Event::served(served, moved));
-        }
-        Self { listed, synthetic: None }
+        Self { listed: Event::recorded(now), synthetic: None }
     }
 
     pub(super) fn synthetic(synthetic: Synthetic) -> Self {

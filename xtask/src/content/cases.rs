@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use contract::streams::{AUDIT_TABLE, HEALTH_TABLE};
 use serde_json::{Value, json};
+use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
 use super::Content;
@@ -12,6 +13,9 @@ use super::engine::{Case, Rows};
 use super::schema::VENDOR_TABLE;
 use super::traces::{Traces, engine_time, table_row};
 use crate::workspace;
+
+/// The present of everything that runs, so that the same queries give the same rows whenever they run.
+pub(super) const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
 
 /// Filters of the ASIM parsers that must give exactly the sample events of these kinds: the call, and the
 /// kinds in the samples that it selects.
@@ -52,7 +56,6 @@ pub(super) fn sample_events(now: OffsetDateTime) -> Result<Vec<Value>> {
 
 /// The cases over this connector's tables: both traces of each rule, and everything else over the samples.
 pub(super) fn ours(content: &Content) -> Result<Vec<Case>> {
-    let now = now();
     let mut cases = Vec::new();
     for rule in &content.library.rules {
         let Some(traces) = Traces::of(rule.name)? else { continue };
@@ -60,11 +63,11 @@ pub(super) fn ours(content: &Content) -> Result<Vec<Case>> {
             cases.push(Case {
                 name: format!("rules/{} ({kind})", rule.name),
                 query: rule.query.to_owned(),
-                tables: trace.tables(now)?,
+                tables: trace.tables(NOW)?,
             });
         }
     }
-    let samples = samples(now)?;
+    let samples = samples(NOW)?;
     let others = content.queries.iter().filter(|query| !query.name.starts_with("rules/"));
     for query in others {
         cases.push(Case { name: query.name.clone(), query: query.text.clone(), tables: samples.clone() });
@@ -100,8 +103,7 @@ pub(super) const CLASSIC_VIEW: &str = "the view over the tables of older connect
 
 /// The view over a workspace that only older connectors have filled: one event in both tables, one in each.
 pub(super) fn classic() -> Result<Vec<Case>> {
-    let now = now();
-    let at = engine_time(now - Duration::minutes(10))?;
+    let at = engine_time(NOW - Duration::minutes(10))?;
     let info = "Failed authentication for pat.user@example.org <User, Pat>, Date: 2026-11-20, Time: 09:47:55 BST, \
                 IP: 192.0.2.15, Application: mimecast-moa, Method: Office 365, Reason: Wrong password";
     let row = |id: &str, parsed: bool| {
@@ -127,12 +129,4 @@ pub(super) fn classic() -> Result<Vec<Case>> {
             .to_owned(),
         tables,
     }])
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the queries say `now()`, so the rows must be made for this minute"
-)]
-fn now() -> OffsetDateTime {
-    OffsetDateTime::now_utc()
 }

@@ -9,7 +9,9 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::cases::NOW;
 use super::schema::{self, Form};
+use super::traces::engine_time;
 use super::{Content, Query};
 use crate::workspace;
 
@@ -112,7 +114,9 @@ pub(super) fn run(content: &Content, form: Form, cases: &[Case]) -> Result<Runs>
         .iter()
         .map(|case| json!({ "name": case.name, "query": case.query, "tables": case.tables }))
         .collect();
-    let input = json!({ "tables": tables, "functions": functions(content), "cases": cases });
+    let input = json!({
+        "now": engine_time(NOW)?, "tables": tables, "functions": functions(content), "cases": cases,
+    });
     let python = workspace::tools_folder().join("python/bin/python");
     let script = workspace::root().join("tools/content/run.py");
     let answer = pipe(Command::new(python).arg(script), &input).context("running the queries")?;

@@ -161,12 +161,13 @@ pub(super) fn table_row(event: &Value, arrival: OffsetDateTime) -> Result<Map<St
     Ok(row)
 }
 
-/// A row with its `minutes_ago` turned into `TimeGenerated`.
+/// A row with its `minutes_ago` turned into `TimeGenerated`; it arrived a minute later.
 fn at_minutes_ago(given: &Map<String, Value>, now: OffsetDateTime) -> Result<Map<String, Value>> {
     let mut row = given.clone();
     let minutes = row.remove("minutes_ago").and_then(|value| value.as_f64()).context("no minutes_ago")?;
     let at = now - Duration::seconds_f64(minutes * 60.0);
     row.insert("TimeGenerated".to_owned(), Value::from(engine_time(at)?));
+    row.insert(INGESTED.to_owned(), Value::from(engine_time(at + Duration::minutes(1))?));
     Ok(row)
 }
 

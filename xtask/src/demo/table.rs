@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::cell;
+
 /// One column of the printed table.
 pub(super) struct Shown {
     /// Name in the Log Analytics table, and the heading.
@@ -22,29 +24,14 @@ pub(super) fn lines(shown: &[Shown], rows: &[Map<String, Value>]) -> Vec<String>
         line(shown.iter().map(|column| "-".repeat(column.width)).collect()),
     ];
     for row in rows {
-        lines.push(line(shown.iter().map(|column| text(row.get(column.column))).collect()));
+        lines.push(line(shown.iter().map(|column| cell::text(row.get(column.column))).collect()));
     }
     lines
 }
 
-/// A value as a cell shows it.
-fn text(value: Option<&Value>) -> String {
-    match value {
-        None | Some(Value::Null) => String::new(),
-        // Line breaks inside a text would break the table.
-        Some(Value::String(text)) => text.split_whitespace().collect::<Vec<_>>().join(" "),
-        Some(other) => other.to_string(),
-    }
-}
-
 /// A text in exactly this many characters.
 fn fit(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return format!("{text:<width$}");
-    }
-    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
-    cut.push('…');
-    cut
+    format!("{:<width$}", cell::cut(text, width))
 }
 
 #[cfg(test)]

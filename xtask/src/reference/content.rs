@@ -6,6 +6,7 @@ use installer::content::workbook::Workbook;
 use installer::content::{ContentError, Library, StandsOn};
 
 use super::table::row;
+use crate::content::pictures;
 
 /// The page.
 ///
@@ -40,7 +41,8 @@ pub(super) fn page() -> Result<String, ContentError> {
     page.push_str(
         "\n## Analytics rules\n\n\
          \"On\" is what `rules: recommended` turns on: what watches the connector itself, and what a sample event\n\
-         confirms. Those whose threshold depends on the tenant, or whose event no sample shows, are there and off.\n\
+         confirms. Those whose threshold depends on the tenant, or whose event is only listed by Mimecast and shown\n\
+         by no sample, are there and off.\n\
          Each bounds the event's own time as well as its arrival, so that a first run or a backfill raises no storm.\n\n\
          | rule | on | severity | every, over | idea | techniques | stands on |\n\
          | --- | --- | --- | --- | --- | --- | --- |\n",
@@ -83,10 +85,21 @@ pub(super) fn page() -> Result<String, ContentError> {
         }
     }
     page.push_str(
+        "\nThe pictures are drawn by `cargo xtask content --pictures` from the demo's events, by the tiles' own queries;\n\
+         the health tiles show the runs of an installation that is a day old.\n",
+    );
+    for group in &workbook.groups {
+        let _ = write!(page, "\n### {}\n", group.title);
+        for tile in &group.tiles {
+            let _ = write!(page, "\n![{}](pictures/{})\n", tile.title, pictures::file_name(tile));
+        }
+    }
+    page.push_str(
         "\n## Connector page\n\n\
          Graphs of events and of runs, sample queries, the newest events first among them, what the installation\n\
-         needs, and the four commands of it. \"Connected\" asks for a good run within the last hour, so that it turns\n\
-         false soon after the connector has died, and an hour without events does not turn it false.\n",
+         needs, and the four commands of it. \"Connected\" asks for a good run within the last hour, or within three of\n\
+         its periods where it runs more rarely, so that it turns false soon after the connector has died, and an\n\
+         hour without events does not turn it false.\n",
     );
     Ok(page)
 }
@@ -103,7 +116,29 @@ fn stands_on(on: &StandsOn) -> String {
         Some(sample) => {
             let _ = write!(text, " (sample `{sample}`)");
         }
-        None => text.push_str(" (no sample)"),
+        None => text.push_str(" (listed, text not known)"),
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::content::pictures;
+    use crate::workspace;
+
+    #[test]
+    fn every_tile_has_its_picture_and_every_picture_its_tile() {
+        let page = super::page().expect("valid content");
+        let shown: BTreeSet<String> = page
+            .split("](pictures/")
+            .skip(1)
+            .filter_map(|rest| Some(rest.split_once(')')?.0.to_owned()))
+            .collect();
+        let folder = std::fs::read_dir(workspace::root().join(pictures::FOLDER)).expect("the folder");
+        let drawn: BTreeSet<String> =
+            folder.map(|entry| entry.expect("a file").file_name().to_string_lossy().into_owned()).collect();
+        assert_eq!(shown, drawn);
+    }
 }
