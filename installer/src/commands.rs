@@ -6,6 +6,7 @@ mod bundle;
 mod completions;
 mod delivery;
 pub mod doctor;
+pub mod export;
 pub mod gather;
 mod guided;
 pub mod install;
@@ -56,6 +57,7 @@ pub async fn run(world: &World) -> ExitCode {
             }
             Command::Backfill(options) => runs::backfill(world, &ui, &arguments.global, options).await,
             Command::Replay(options) => runs::replay(world, &ui, &arguments.global, options).await,
+            Command::Export(options) => export::run(world, &ui, &arguments.global, options).await,
             Command::Answers(command) => answers::run(world, &ui, &arguments.global, command),
             Command::Completions(options) => completions::run(&ui, options),
         }

@@ -9,7 +9,7 @@ pub mod desired;
 mod foreign;
 mod moved;
 pub mod output;
-mod publish;
+pub(crate) mod publish;
 pub mod removal;
 pub mod rotation;
 pub mod setting;
@@ -145,7 +145,9 @@ fn made(
     for mut resource in resources {
         if resource.key == "function_app" {
             planner.checkpoint()?;
-            publish::name_package(&mut resource.body, package);
+            if let Some(package) = package {
+                publish::name_package(&mut resource.body, &package.sha256);
+            }
             planner.foreign_secrets()?;
         }
         planner.resource(resource)?;

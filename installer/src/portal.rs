@@ -3,9 +3,13 @@
 //!
 //! * [`parameter`]: what a person may give. [`symbol`]: values that are known only then.
 //! * [`choice`]: the installer's own rendering under each choice. [`node`]: all of them as one.
+//! * [`content`]: the analyst's content in it.
 //! * [`template`]: the whole file. [`interface`]: the portal's form for it.
+//! * [`export`]: the files for an installation that is there.
 
 mod choice;
+mod content;
+pub mod export;
 mod interface;
 mod node;
 mod parameter;
@@ -44,7 +48,7 @@ pub const TEMPLATE_FILE: &str = "azuredeploy.json";
 /// [`PortalError`] when a template or a table of ours is wrong.
 pub fn files() -> Result<Vec<File>, PortalError> {
     Ok(vec![
-        File { name: TEMPLATE_FILE, text: format!("{}\n", template::template()?) },
+        File { name: TEMPLATE_FILE, text: format!("{}\n", template::template(None)?) },
         File { name: "createUiDefinition.json", text: format!("{:#}\n", interface::interface()) },
         File { name: "azuredeploy.parameters.example.json", text: format!("{}\n", parameter::example()) },
     ])

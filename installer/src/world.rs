@@ -198,6 +198,14 @@ impl World {
         std::fs::read(path)
     }
 
+    /// Makes a folder, and those above it.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn make_folder(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(path)
+    }
+
     /// Writes a file in full or not at all: to a name beside it first, then renamed.
     ///
     /// # Errors

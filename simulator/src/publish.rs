@@ -21,6 +21,7 @@ use zip::ZipArchive;
 use crate::data::DataPlane;
 use crate::entra::{Audience, caller};
 use crate::ingestion::format_time;
+use crate::state::State;
 use crate::state::role::Need;
 
 /// What One Deploy calls the package in the deployment container.
@@ -54,7 +55,8 @@ pub(crate) struct Deployments {
 /// The publishing host of one site.
 pub fn router(data: DataPlane, site_id: &str) -> Router {
     Router::new()
-        .route("/api/publish", post(publish))
+        .route("/api/publish", post(one_deploy))
+        .route("/api/zipdeploy", post(zip_deployment))
         .route("/api/deployments/{id}", get(deployment))
         .route("/api/deployments/{id}/log", get(log))
         .layer(axum::extract::DefaultBodyLimit::disable())
@@ -77,26 +79,64 @@ fn enter((data, site_id): &Site, headers: &HeaderMap) -> Result<Value, Box<Respo
     }
 }
 
-async fn publish(Shared(site): Shared<Site>, headers: HeaderMap, zip: Bytes) -> Response {
+/// Whether the site is on Flex Consumption, which alone has this part of the configuration.
+fn flex(site: &Value) -> bool {
+    site.pointer("/properties/functionAppConfig").is_some_and(|config| !config.is_null())
+}
+
+async fn one_deploy(Shared(site): Shared<Site>, headers: HeaderMap, zip: Bytes) -> Response {
     let resource = match enter(&site, &headers) {
         Ok(resource) => resource,
         Err(refusal) => return *refusal,
     };
+    if !flex(&resource) {
+        // There the call must say what kind of artifact comes
+        // (https://learn.microsoft.com/azure/app-service/deploy-zip#kudu-publish-api-reference).
+        return (StatusCode::BAD_REQUEST, "type='' not recognized").into_response();
+    }
+    match take(&site, &resource, &headers, zip) {
+        Ok(id) => (StatusCode::ACCEPTED, Json(id)).into_response(),
+        Err(refusal) => *refusal,
+    }
+}
+
+/// Zip deployment, which Flex Consumption does not have
+/// (<https://learn.microsoft.com/azure/azure-functions/functions-deployment-technologies#zip-deploy>). It
+/// answers with an address, not with an id.
+async fn zip_deployment(Shared(site): Shared<Site>, headers: HeaderMap, zip: Bytes) -> Response {
+    let resource = match enter(&site, &headers) {
+        Ok(resource) => resource,
+        Err(refusal) => return *refusal,
+    };
+    if flex(&resource) {
+        let text = "Zip deployment is not supported on Flex Consumption. Use One Deploy.";
+        return (StatusCode::NOT_FOUND, text).into_response();
+    }
+    match take(&site, &resource, &headers, zip) {
+        Ok(_) => {
+            let location = [(header::LOCATION, "/api/deployments/latest")];
+            (StatusCode::ACCEPTED, location).into_response()
+        }
+        Err(refusal) => *refusal,
+    }
+}
+
+/// Takes a package in; gives the deployment's id.
+fn take(site: &Site, resource: &Value, headers: &HeaderMap, zip: Bytes) -> Result<String, Box<Response>> {
+    let refuse = |status: StatusCode, text: String| Box::new((status, text).into_response());
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     if kind != Some("application/zip") {
-        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The package must be application/zip.").into_response();
+        let text = "The package must be application/zip.".to_owned();
+        return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
     }
     if zip.is_empty() {
-        return (StatusCode::BAD_REQUEST, "The request has no package.").into_response();
+        return Err(refuse(StatusCode::BAD_REQUEST, "The request has no package.".to_owned()));
     }
-    let (data, site_id) = &site;
-    if let Err(reason) = store(data, &resource, zip.clone()) {
-        return (StatusCode::BAD_REQUEST, reason).into_response();
-    }
+    let (data, site_id) = site;
+    let place = destination(&data.state, resource).map_err(|reason| refuse(StatusCode::BAD_REQUEST, reason))?;
     let failure = unusable(&zip);
-    if failure.is_none() {
-        data.hosts.publish(site_id, zip);
-    }
+    put(data, site_id, place, zip, failure.is_none())
+        .map_err(|reason| refuse(StatusCode::BAD_REQUEST, reason))?;
     let pace = data.state.pace();
     let deployment = Deployment {
         id: Uuid::new_v4().to_string(),
@@ -108,7 +148,59 @@ async fn publish(Shared(site): Shared<Site>, headers: HeaderMap, zip: Bytes) -> 
     let id = deployment.id.clone();
     let mut by_site = data.deployments.by_site.lock().unwrap_or_else(PoisonError::into_inner);
     by_site.entry(site_id.to_ascii_lowercase()).or_default().push(deployment);
-    (StatusCode::ACCEPTED, Json(id)).into_response()
+    Ok(id)
+}
+
+/// A package that a deployment template named, fetched and admitted, on its way to the site.
+pub(crate) struct Fetched {
+    site_id: String,
+    place: Option<(String, String)>,
+    zip: Bytes,
+}
+
+/// Looks at a package that a template's `onedeploy` extension named
+/// (<https://learn.microsoft.com/azure/azure-functions/functions-infrastructure-as-code#remote-package>).
+///
+/// # Errors
+/// Why the site would not take it.
+pub(crate) fn admit(state: &State, site_id: &str, zip: Bytes) -> Result<Fetched, String> {
+    let site = state.resource(site_id).ok_or_else(|| "404 Web Site not found.".to_owned())?;
+    if let Some(reason) = unusable(&zip) {
+        return Err(reason);
+    }
+    Ok(Fetched { site_id: site_id.to_owned(), place: destination(state, &site)?, zip })
+}
+
+/// Publishes the packages that deployment templates named.
+pub(crate) fn publish_fetched(data: &DataPlane) {
+    let fetched = std::mem::take(&mut data.state.lock().fetched_packages);
+    for package in fetched {
+        // It was admitted, and containers do not go within a deployment.
+        let _ = put(data, &package.site_id, package.place, package.zip, true);
+    }
+}
+
+/// Puts a package where the site has its packages, and starts the host with it where it can run.
+fn put(
+    data: &DataPlane,
+    site_id: &str,
+    place: Option<(String, String)>,
+    zip: Bytes,
+    usable: bool,
+) -> Result<(), String> {
+    if let Some((account, container)) = place
+        && !data.blobs.place(&account, &container, PACKAGE_BLOB, zip.clone())
+    {
+        return Err(upload_failed("The specified container does not exist. Status: 404 ErrorCode: ContainerNotFound"));
+    }
+    if usable {
+        data.hosts.publish(site_id, zip);
+    }
+    Ok(())
+}
+
+fn upload_failed(inner: &str) -> String {
+    format!("InnerErrors: BlobUploadFailedException: Failed to upload blob to storage account: {inner}")
 }
 
 /// Why the package cannot be unpacked, if so.
@@ -122,13 +214,15 @@ fn unusable(zip: &[u8]) -> Option<String> {
     }
 }
 
-/// Puts the package into the site's deployment container, as the identity that the site names.
+/// Account and name of the container that takes the site's packages, where the identity that the site
+/// names may write there; none on a dedicated plan, whose packages lie in the site's own files.
 ///
 /// The texts of failure are those that users report: the outer 400 holds the storage's own status.
-fn store(data: &DataPlane, site: &Value, zip: Bytes) -> Result<(), String> {
-    let failed = |inner: &str| {
-        format!("InnerErrors: BlobUploadFailedException: Failed to upload blob to storage account: {inner}")
-    };
+fn destination(state: &State, site: &Value) -> Result<Option<(String, String)>, String> {
+    let failed = upload_failed;
+    if !flex(site) {
+        return Ok(None);
+    }
     let storage = site
         .pointer("/properties/functionAppConfig/deployment/storage")
         .ok_or_else(|| "The site has no functionAppConfig.deployment.storage.".to_owned())?;
@@ -151,20 +245,21 @@ fn store(data: &DataPlane, site: &Value, zip: Bytes) -> Result<(), String> {
         }
     };
     let principal = principal.ok_or_else(|| failed("the site does not have the identity."))?;
-    let id = data.storage_account(&account).ok_or_else(|| failed("Response status code 404 (NotFound)."))?;
+    let id = state
+        .resources_of("Microsoft.Storage/storageAccounts")
+        .into_iter()
+        .find(|each| each["name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(&account)))
+        .and_then(|account| account["id"].as_str().map(str::to_owned))
+        .ok_or_else(|| failed("Response status code 404 (NotFound)."))?;
     let scope = format!("{id}/blobServices/default/containers/{container}");
     let write = Need::Data("Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write");
-    if !data.state.allowed(principal, &scope, write) {
+    if !state.allowed(principal, &scope, write) {
         return Err(failed(
             "This request is not authorized to perform this operation using this permission. \
              Status: 403 ErrorCode: AuthorizationPermissionMismatch",
         ));
     }
-    if data.blobs.place(&account, &container, PACKAGE_BLOB, zip) {
-        Ok(())
-    } else {
-        Err(failed("The specified container does not exist. Status: 404 ErrorCode: ContainerNotFound"))
-    }
+    Ok(Some((account, container)))
 }
 
 /// Account and container of `https://<account>.blob.core.windows.net/<container>`, or of an address by

@@ -22,6 +22,7 @@ use crate::arm::deployment::Deployment;
 use crate::arm::operation::Operation;
 use crate::arm::policy::DenyPolicy;
 use crate::clock::Clock;
+use crate::publish::Fetched;
 use crate::server::Ground;
 
 pub mod principal;
@@ -154,6 +155,8 @@ pub(crate) struct Data {
     pub(crate) no_quota_regions: HashSet<String>,
     /// Key Vault references by lower-case site id and setting.
     pub(crate) references: HashMap<String, BTreeMap<String, Reference>>,
+    /// Packages that deployment templates named, on their way to their sites.
+    pub(crate) fetched_packages: Vec<Fetched>,
     /// Functions that a site's package holds, by lower-case site id.
     pub(crate) functions: HashMap<String, Vec<Value>>,
     /// Master keys by lower-case site id.

@@ -9,6 +9,7 @@
 //! * [`picture`]: the demo as a picture of a terminal.
 //! * [`mod@reference`]: the reference pages that come from the code.
 //! * [`render`]: the portal's form, from the templates.
+//! * [`scan`]: the deployment template, scanned.
 //! * [`scale`]: many accounts, several workers, one queue.
 //! * [`mod@test`]: the whole gate.
 //! * [`torture`]: the real worker, killed at random instants.
@@ -24,6 +25,7 @@ mod picture;
 mod reference;
 mod render;
 mod scale;
+mod scan;
 mod screen;
 mod test;
 mod torture;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::{clients, content, screen, torture, workspace};
+use crate::{clients, content, scan, screen, torture, workspace};
 
 /// Set for the tests while the gate runs: a test that needs one of the gate's tools (Azurite, …)
 /// then fails where it would otherwise skip with a printed reason.
@@ -42,6 +42,8 @@ enum Stage {
     Documentation,
     /// Analyse and run every query of the analyst's content
     Content,
+    /// Scan the deployment template
+    Scan,
     /// Have Microsoft's management libraries read what `install` makes
     Clients,
     /// Run all tests
@@ -81,6 +83,7 @@ impl Stage {
                 .env("RUSTDOCFLAGS", "--deny warnings --allow rustdoc::private_intra_doc_links"),
             ),
             Self::Content => content::run(&content::Arguments::default()),
+            Self::Scan => scan::run(),
             Self::Clients => clients::run(),
             Self::Tests => tests(),
             Self::Torture => torture::run(&torture::Arguments::of_the_gate()),

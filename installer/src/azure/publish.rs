@@ -21,6 +21,19 @@ use super::retry::{Retry, retry};
 /// worker that knew of the deployment.
 const LOST_AFTER: u32 = 4;
 
+/// Which service takes a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// One Deploy, which alone Flex Consumption has.
+    OneDeploy,
+    /// Zip deployment, of every other plan
+    /// (<https://learn.microsoft.com/azure/azure-functions/deployment-zip-push#rest>).
+    ZipDeployment,
+}
+
+/// The name that zip deployment gives to the newest of a site's deployments: it answers with no id.
+const LATEST: &str = "latest";
+
 /// How a publication ended, where it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Published {
@@ -51,30 +64,49 @@ impl Azure {
     /// # Errors
     /// [`AzureError`] when the service refuses, reports a failure, or is still not done at the
     /// limit. The app then runs what it ran before.
-    pub async fn publish(&self, scm: &Url, package: Bytes, access: Access) -> Result<Published, AzureError> {
+    pub async fn publish(
+        &self,
+        scm: &Url,
+        service: Service,
+        package: Bytes,
+        access: Access,
+    ) -> Result<Published, AzureError> {
         let decide = |error: &AzureError| match error.retry() {
             Retry::Never if passes(error, access) => Retry::Backoff,
             other => other,
         };
         let attempt = || async {
             let what = "publishing the package";
-            let deployment_id = self.upload_package(what, scm, package.clone()).await?;
+            let deployment_id = self.upload_package(what, scm, service, package.clone()).await?;
             self.watch_deployment(what, scm, &deployment_id).await
         };
         retry(&self.inner.timings.role_spreading, decide, attempt).await
     }
 
     /// Gives the id of the deployment.
-    async fn upload_package(&self, what: &str, scm: &Url, package: Bytes) -> Result<String, AzureError> {
-        let mut url = under(scm, &["api", "publish"], what)?;
-        url.query_pairs_mut()
-            .append_pair("isAsync", "true")
-            .append_pair("RemoteBuild", "false")
-            .append_pair("Deployer", "mimecast-sentinel");
+    async fn upload_package(
+        &self,
+        what: &str,
+        scm: &Url,
+        service: Service,
+        package: Bytes,
+    ) -> Result<String, AzureError> {
+        let path = match service {
+            Service::OneDeploy => "publish",
+            Service::ZipDeployment => "zipdeploy",
+        };
+        let mut url = under(scm, &["api", path], what)?;
+        url.query_pairs_mut().append_pair("isAsync", "true").append_pair("Deployer", "mimecast-sentinel");
+        if service == Service::OneDeploy {
+            url.query_pairs_mut().append_pair("RemoteBuild", "false");
+        }
         let scope = &self.inner.cloud.resource_manager_scope;
         let mut call = Call::new(what.to_owned(), Method::POST, url, scope);
         call.body = Some((package, "application/zip"));
         let answer = self.send(&call).await?;
+        if service == Service::ZipDeployment {
+            return Ok(LATEST.to_owned());
+        }
         // The id comes as a JSON string; older instances send it bare.
         let text = String::from_utf8_lossy(&answer.body);
         let id = serde_json::from_str::<String>(&text).unwrap_or_else(|_| text.trim().to_owned());

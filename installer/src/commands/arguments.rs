@@ -46,6 +46,8 @@ pub enum Command {
     Backfill(BackfillOptions),
     /// Send the records again that Azure had refused.
     Replay(AnswerOptions),
+    /// Write an installation as a deployment template with its parameters, as `azuredeploy/` has them.
+    Export(ExportOptions),
     /// The answers file itself.
     #[command(subcommand)]
     Answers(AnswersCommand),
@@ -243,6 +245,17 @@ pub struct StatusOptions {
     /// Where answers come from.
     #[command(flatten)]
     pub answers: AnswerOptions,
+}
+
+/// Flags of `export`.
+#[derive(Debug, Args)]
+pub struct ExportOptions {
+    /// Where answers come from; what they do not say is as it was recorded at the last change.
+    #[command(flatten)]
+    pub answers: AnswerOptions,
+    /// Folder to write to; files of the same names are written over.
+    #[arg(long, value_name = "FOLDER", default_value = "azuredeploy")]
+    pub to: PathBuf,
 }
 
 /// Flags of `doctor`.

@@ -115,10 +115,23 @@ impl Status {
         if site["properties"]["state"].as_str().is_some_and(|state| state.eq_ignore_ascii_case("Stopped")) {
             self.problems.push("the Function App was stopped by hand; start it in the portal".to_owned());
         }
-        if tag(site, PACKAGE_TAG).is_none() {
-            self.problems
-                .push("no worker package was published; `install` completes the installation".to_owned());
-        }
+    }
+
+    /// Compares the package that the Function App names with the one that the last run says it is.
+    fn package(&mut self, named: Option<&str>) {
+        let ran = self.runs.first().map(|last| last.get("PackageHash").and_then(Value::as_str).unwrap_or(""));
+        let problem = match (named, ran) {
+            (None, None) => "no worker package was published; `upgrade` publishes it".to_owned(),
+            (None, Some(_)) => {
+                "which worker package runs is not known: it was deployed without its SHA-256; `upgrade` publishes this installer's"
+                    .to_owned()
+            }
+            (Some(named), Some(ran)) if !ran.is_empty() && ran != named => format!(
+                "the last run was of package {ran}, not of {named}, which the Function App names: the next run should be, or another package was deployed by hand; `upgrade` publishes anew"
+            ),
+            _ => return,
+        };
+        self.problems.push(problem);
     }
 
     async fn host(&mut self, azure: &Azure, site_id: &ResourceId, site: &Value) {
@@ -164,10 +177,14 @@ impl Status {
     }
 
     async fn runs(&mut self, found: &Found) {
+        let site = found.inventory.resource(found.site_id.path());
         let runs = match found.runs(RUNS_LOOKED_AT).await {
             Ok(runs) => runs,
             Err(error) => {
                 self.facts.insert("runs".to_owned(), json!(format!("not checked: {error}")));
+                if site.is_some_and(|site| tag(site, PACKAGE_TAG).is_none()) {
+                    self.problems.push("the Function App names no worker package".to_owned());
+                }
                 return;
             }
         };
@@ -194,6 +211,7 @@ impl Status {
             self.problems.push("no run has been seen yet".to_owned());
         }
         self.runs = runs.into_iter().take(RUNS_SHOWN).collect();
+        self.package(site.and_then(|site| tag(site, PACKAGE_TAG)));
     }
 
     /// What a plan from the recorded answers would change: that is what someone has changed by hand.

@@ -34,13 +34,12 @@ pub(super) async fn run(
     let inventory = inventory(world, &found, &intent).await?;
     let site = inventory.resource(found.site_id.path());
     let current = site.and_then(|site| tag(site, PACKAGE_TAG)).map(str::to_owned);
-    let Some(current) = current else {
-        return Err(Failure::user(
-            Code::NoPackage,
-            "no worker package was published yet, so there is nothing to upgrade; `install` completes the installation",
-        ));
-    };
-    let plan = if options.rollback {
+    // A deployment template may have made all but the package: then there is none to go back to.
+    let first = current.is_none();
+    let current = current.unwrap_or_default();
+    let plan = if first && !options.rollback {
+        plan::plan(&intent, &inventory, gather::facts(package.as_ref()).as_ref())
+    } else if options.rollback {
         plan::rollback(&intent, &inventory, options.wait)
     } else {
         if package.is_none() {
@@ -70,6 +69,7 @@ pub(super) async fn run(
         return Err(failure);
     }
     let text = match (options.rollback, trial.is_null()) {
+        (false, true) if first => "Published. The first run starts within one period; `mimecast-sentinel status` shows it.\n",
         (true, _) => "Went back to the package before: a good run of it was seen.\n",
         (false, true) => "Upgraded. The worker is the same as before.\n",
         (false, false) => "Upgraded: host, timer and a good run were seen.\n",

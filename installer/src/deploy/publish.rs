@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::azure::blob::Access;
+use crate::azure::publish::Service;
 use crate::azure::{Azure, AzureError, ResourceId};
 use crate::plan::tag;
 use crate::plan::template::{RESOURCES_VERSION, SITES_VERSION};
@@ -30,7 +31,10 @@ pub async fn publish(
         .await?
         .ok_or(AzureError::Incomplete { what: what.clone(), missing: "site" })?;
     let scm = scm_host(&site).ok_or(AzureError::Incomplete { what, missing: "hostNameSslStates" })?;
-    azure.publish(&scm, package, Access::JustGranted).await?;
+    // Flex Consumption alone has this part of the configuration.
+    let flex = !site["properties"]["functionAppConfig"].is_null();
+    let service = if flex { Service::OneDeploy } else { Service::ZipDeployment };
+    azure.publish(&scm, service, package, Access::JustGranted).await?;
 
     let mut tags = json!({ PACKAGE_TAG: sha256 });
     if let Some(previous) = previous {

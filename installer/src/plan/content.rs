@@ -11,6 +11,7 @@ use serde_json::Value;
 
 pub use item::content;
 use mark::Mark;
+pub(crate) use steps::SEARCHES;
 
 use crate::content::{Library, asim};
 
@@ -27,16 +28,22 @@ fn search_name(name: &str) -> String {
 /// The id of a rule: the same for the same workspace, rule and generation. Installations in one
 /// workspace share the rule, for it reads the table that they share: two would alert twice.
 fn rule_id(workspace_id: &str, rule: &str, generation: u32) -> String {
-    derived_id(&format!("{workspace_id}|rule/{rule}|{generation}"))
+    derived_id(&[workspace_id, &format!("rule/{rule}"), &generation.to_string()])
 }
 
 /// The id of an installation's workbook, which lives in the installation's own group.
 fn workbook_id(workspace_id: &str, installation: &str) -> String {
-    derived_id(&format!("{workspace_id}|{installation}|workbook"))
+    derived_id(&[workspace_id, installation, "workbook"])
 }
 
-fn derived_id(seed: &str) -> String {
-    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, seed.to_ascii_lowercase().as_bytes()).to_string()
+/// The namespace in which `guid()` of a deployment template makes its ids: with it the template makes the
+/// same ones (seen in what `guid('a', 'b')` gives; Azure documents the function alone,
+/// <https://learn.microsoft.com/azure/azure-resource-manager/templates/template-functions-string#guid>).
+const TEMPLATE_NAMESPACE: uuid::Uuid = uuid::uuid!("11fb06fb-712d-4ddd-98c7-e71bbd588830");
+
+fn derived_id(parts: &[&str]) -> String {
+    let seed = parts.join("-").to_ascii_lowercase();
+    uuid::Uuid::new_v5(&TEMPLATE_NAMESPACE, seed.as_bytes()).to_string()
 }
 
 /// The id of the next generation of a rule whose present id Azure keeps back; `None` when all were tried.

@@ -26,10 +26,9 @@ pub(super) const FOR_THE_TIME: &str = "given while installing and taken back aft
 const PRUNE_STEP: &str = "prune";
 
 /// Has the worker name its package in the health rows: the setting beside the others of the site.
-pub(super) fn name_package(site: &mut Value, package: Option<&PackageFacts>) {
-    let settings = site["properties"]["siteConfig"]["appSettings"].as_array_mut();
-    if let (Some(settings), Some(package)) = (settings, package) {
-        settings.push(json!({ "name": MIMECAST_SENTINEL_PACKAGE, "value": package.sha256 }));
+pub(crate) fn name_package(site: &mut Value, sha256: &str) {
+    if let Some(settings) = site["properties"]["siteConfig"]["appSettings"].as_array_mut() {
+        settings.push(json!({ "name": MIMECAST_SENTINEL_PACKAGE, "value": sha256 }));
     }
 }
 

@@ -14,7 +14,7 @@ use super::symbol::{RESOURCE_GROUP_NAME, SUBSCRIPTION_ID, symbol};
 use super::{PortalError, parameter};
 use crate::answers::given::Origin;
 use crate::answers::intent::{
-    Delivery, Hosting, Intent, MimecastApi, OnDeletedVault, Rules, WorkspaceAnswer,
+    Delivery, Hosting, Intent, MimecastApi, OnDeletedVault, Rules, WorkQueue, WorkspaceAnswer,
 };
 use crate::answers::keys;
 use crate::answers::secret::{SecretSource, VaultSecret};
@@ -43,6 +43,11 @@ pub(super) const SECRETS: [(&str, &str); 10] = [
 /// Secrets of API 1.0 that may be left out.
 const OPTIONAL: [&str; 2] = ["mimecast.email", "mimecast.password"];
 
+/// Whether a secret may be left out of an installation.
+pub(super) fn optional(answer: &str) -> bool {
+    OPTIONAL.contains(&answer)
+}
+
 /// Name of the variable that says whether a secret's parameter holds a Key Vault reference.
 pub(super) fn refers(parameter: &str) -> String {
     format!("{parameter}Refers")
@@ -58,6 +63,8 @@ pub(super) fn given(parameter: &str) -> String {
 pub(super) struct Scene {
     pub(super) intent: Intent,
     pub(super) inventory: Inventory,
+    /// Whether the Function App names the package that is published with it.
+    pub(super) names_package: bool,
 }
 
 /// One choice.
@@ -151,7 +158,7 @@ fn first() -> Result<Scene, PortalError> {
         sentinel: None,
         content: Vec::new(),
     };
-    Ok(Scene { intent, inventory })
+    Ok(Scene { intent, inventory, names_package: false })
 }
 
 /// The rendering with the commonest answers, then every choice. A choice comes after its base.
@@ -183,6 +190,8 @@ pub(super) fn choices() -> Result<Vec<Choice>, PortalError> {
     list.add(0, Condition::is(&given("categories")), |scene| {
         scene.intent.collect.categories = vec![symbol("categories")];
     });
+    list.add(0, Condition::is("workQueue"), |scene| scene.intent.collect.work_queue = WorkQueue::Always);
+    list.add(0, Condition::is(&given("packageSha256")), |scene| scene.names_package = true);
     list.content();
 
     list.references(0, &["mimecast.client_id", "mimecast.client_secret"]);
@@ -293,6 +302,7 @@ pub(super) fn answers() -> Node {
         ("collect.first_run", "firstRun"),
         ("collect.settle", "settle"),
         ("collect.overlap", "overlap"),
+        ("collect.work_queue", "workQueueWord"),
         ("hosting.plan", "hostingPlan"),
         ("hosting.memory_mb", "instanceMemoryMB"),
         ("monitoring.app_insights_location", "appInsightsLocation"),

@@ -70,6 +70,7 @@ const STEPS: &[(&str, &str, &[Field])] = &[
                 shape: Some(("^$|^[a-z0-9_]+(,[a-z0-9_]+)*$", "Category codes, separated by commas.")),
                 ..field("categories", "Categories")
             },
+            field("workQueue", "Queue for past ranges"),
             field("createTables", "Make the tables"),
         ],
     ),
@@ -84,6 +85,22 @@ const STEPS: &[(&str, &str, &[Field])] = &[
             field("purgeProtection", "Key Vault purge protection"),
             field("recoverVault", "Recover a deleted Key Vault"),
             Field { shape: Some(("^$|^https://.+$", "An https address.")), ..field("packageUri", "Package") },
+            Field {
+                shape: Some(("^$|^[0-9a-f]{64}$", "64 hexadecimal digits in lower case.")),
+                ..field("packageSha256", "SHA-256 of the package")
+            },
+        ],
+    ),
+    (
+        "content",
+        "Content",
+        &[
+            field("connectorPage", "Connector's page"),
+            field("workbook", "Workbook"),
+            field("analyticsRules", "Analytics rules"),
+            field("huntingQueries", "Hunting queries"),
+            field("asimParsers", "ASIM parsers"),
+            field("asimUnifyingParsers", "Custom unifying parsers"),
         ],
     ),
 ];

@@ -217,6 +217,11 @@ pub(super) const ALL: &[Parameter] = &[
         Default::Text(""),
         "Category codes to collect, separated by commas without blanks. Empty: all.",
     ),
+    flag(
+        "workQueue",
+        false,
+        "Whether to make the queue through which a past range can be asked for (`backfill`). The package must then be one with the function that takes from it, as the installer publishes it.",
+    ),
     choice(
         "hostingPlan",
         "flex-consumption",
@@ -251,6 +256,11 @@ pub(super) const ALL: &[Parameter] = &[
     choice("analyticsRules", "recommended", &["recommended", "all", "off"], "Which analytics rules to add."),
     flag("huntingQueries", true, "Whether to add the hunting queries."),
     flag("asimParsers", true, "Whether to add the parsers for ASIM."),
+    flag(
+        "asimUnifyingParsers",
+        false,
+        "Whether to make the workspace's custom unifying parsers (Im_AuthenticationCustom, ASim_AuthenticationCustom, Im_AuditEventCustom, ASim_AuditEventCustom, ASimEmptyView) that call ours. Only where the workspace has none of them: a template cannot add a line to one that is there, the installer can.",
+    ),
     Parameter {
         kind: Kind::Texts,
         default: Default::Nothing,
@@ -273,7 +283,7 @@ pub(super) const ALL: &[Parameter] = &[
         ..text(
             "packageSha256",
             Default::Text(""),
-            "SHA-256 of that package in lower-case hexadecimal digits, so that the installer knows which one runs.",
+            "SHA-256 of that package in lower-case hexadecimal digits, so that worker and installer know which one runs. Without it the installer publishes its own at the next upgrade.",
         )
     },
 ];
@@ -324,7 +334,7 @@ mod tests {
 
     #[test]
     fn every_secret_is_secure_and_in_no_output() {
-        let template = crate::portal::template::template().expect("renders").to_string();
+        let template = crate::portal::template::template(None).expect("renders").to_string();
         let template: Value = serde_json::from_str(&template).expect("JSON");
         let outputs = template["outputs"].to_string();
         for parameter in ALL {

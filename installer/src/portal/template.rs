@@ -1,14 +1,17 @@
 //! The deployment template as a whole.
 
+use contract::resources::ResourceNames;
 use serde_json::{Map, Value, json};
 
 use super::choice::{self, Scene, given, parameter_of, refers, workspace_id};
+use super::content;
 use super::node::{Condition, Node, Part};
 use super::parameter::{self, Kind};
 use super::print::Printed;
-use super::symbol::{Meaning, Names, RESOURCE_GROUP_NAME, SUBSCRIPTION_ID, Scope, Symbol, symbol};
+use super::symbol::{Meaning, Names, RESOURCE_GROUP_NAME, SUBSCRIPTION_ID, Scope, Symbol, quoted, symbol};
 use super::{PortalError, choice::NUMBERS};
 use crate::plan::desired::{self, Conduct, Desired, desired};
+use crate::plan::publish;
 use crate::plan::template::{Templates, api_version};
 
 const SCHEMA: &str = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#";
@@ -31,8 +34,7 @@ impl Place {
     fn of(resource_type: &str) -> Self {
         let namespace = resource_type.split('/').next().unwrap_or_default();
         match (namespace, resource_type) {
-            ("Microsoft.OperationalInsights" | "Microsoft.SecurityInsights", _)
-            | (_, "Microsoft.Insights/workbooks") => Self::Workspace,
+            ("Microsoft.OperationalInsights" | "Microsoft.SecurityInsights", _) => Self::Workspace,
             ("Microsoft.Authorization", _)
             | (_, "Microsoft.Insights/dataCollectionRules" | "Microsoft.Insights/diagnosticSettings") => {
                 Self::RuleAndRoles
@@ -75,8 +77,8 @@ struct Resource {
     body: Node,
 }
 
-/// The whole template.
-pub(super) fn template() -> Result<Printed, PortalError> {
+/// The whole template; with the names of an installation that is there, in place of derived ones.
+pub(super) fn template(own: Option<&ResourceNames>) -> Result<Printed, PortalError> {
     let resources = resources()?;
     let names = names(&resources);
     let mut outer = Scope::outer(&names);
@@ -112,7 +114,7 @@ pub(super) fn template() -> Result<Printed, PortalError> {
                 parameter::ALL.iter().map(|each| (each.name.to_owned(), each.declaration())).collect(),
             ),
         ),
-        ("variables", variables(&mut outer)?),
+        ("variables", variables(&mut outer, own)?),
         ("resources", Printed::List(written)),
         ("outputs", outputs(&mut outer)),
     ]))
@@ -126,9 +128,7 @@ fn resources() -> Result<Vec<Resource>, PortalError> {
     let mut documents: Vec<Value> = Vec::new();
     for choice in &choices {
         let mut rendered = desired(templates, &choice.scene.intent, &choice.scene.inventory)?;
-        // Merging lines into parsers that are there, and telling what a person tuned, takes the
-        // installer: it adds the content to what the template made.
-        rendered.retain(|resource| resource.conduct != Conduct::Content);
+        rendered.extend(content::unifiers(&choice.scene, templates)?);
         documents.push(document(&choice.scene, &rendered));
         let mut at = 0;
         for resource in rendered {
@@ -152,7 +152,7 @@ fn resources() -> Result<Vec<Resource>, PortalError> {
     for known in order.into_iter().filter(|each| each.conduct != Conduct::Group) {
         let Some(at) = parts.iter().position(|part| part.name == known.key) else { continue };
         let Part { when, node, .. } = parts.swap_remove(at);
-        resources.push(Resource::of(known, when, node));
+        resources.push(Resource::of(templates, known, when, node));
     }
     Ok(resources)
 }
@@ -166,6 +166,13 @@ fn document(scene: &Scene, rendered: &[Desired]) -> Value {
             let before: Map<String, Value> =
                 resource.depends_on.iter().map(|key| (key.clone(), json!(true))).collect();
             let mut body = resource.body.clone();
+            if resource.conduct == Conduct::Site && scene.names_package {
+                publish::name_package(&mut body, &symbol("packageSha256"));
+                body["tags"] = json!(symbol("siteTags"));
+            }
+            if content::writes_over(resource) {
+                body["etag"] = json!("*");
+            }
             symbolic(&mut body, &tags);
             (resource.key.clone(), json!({ "body": body, "before": before }))
         })
@@ -203,7 +210,7 @@ fn symbolic(value: &mut Value, tags: &Value) {
 }
 
 impl Resource {
-    fn of(known: Desired, when: Option<Condition>, node: Node) -> Self {
+    fn of(templates: &Templates, known: Desired, when: Option<Condition>, node: Node) -> Self {
         let mut body = Node::Object(Vec::new());
         let mut depends_on = Vec::new();
         if let Node::Object(parts) = node {
@@ -219,9 +226,14 @@ impl Resource {
         }
         let place = Place::of(&known.resource_type);
         // Beside what the answers decide: what the deployment may not do, or may leave.
-        let extra = match known.resource_type.as_str() {
-            "Microsoft.Authorization/roleAssignments" => Some(Condition::is("assignRoles")),
-            "Microsoft.OperationalInsights/workspaces/tables" => Some(Condition::is("createTables")),
+        let extra = match (known.resource_type.as_str(), &known.conduct) {
+            ("Microsoft.Authorization/roleAssignments", _) => Some(Condition::is("assignRoles")),
+            ("Microsoft.OperationalInsights/workspaces/tables", _) => Some(Condition::is("createTables")),
+            // What is left out stays as the vault has it.
+            (_, Conduct::Secret(answer)) if !choice::optional(answer) => {
+                Some(Condition::is(&given(parameter_of(answer))))
+            }
+            (_, Conduct::Content) => content::condition(templates, &known.key),
             _ => None,
         };
         let when = match (when, extra) {
@@ -246,6 +258,10 @@ impl Resource {
 
     /// The name as a template has it: the names of the parents first.
     fn name(&self, scope: &mut Scope<'_>) -> String {
+        if let Some(parts) = content::id_parts(&self.key, &self.resource_type) {
+            let parts: Vec<String> = parts.iter().map(|part| scope.text(part)).collect();
+            return format!("[guid({})]", parts.join(", "));
+        }
         if self.resource_type == "Microsoft.Authorization/roleAssignments" {
             let text = |name: &str, scope: &mut Scope<'_>| match self.property(name) {
                 Some(node) => node.expression(scope),
@@ -431,7 +447,7 @@ fn package() -> Printed {
 }
 
 /// The variables that are texts, in an order in which each follows what it uses: name, type, expression.
-fn plain_variables() -> Vec<(String, &'static str, String)> {
+fn plain_variables(own: Option<&ResourceNames>) -> Vec<(String, &'static str, String)> {
     let mut list: Vec<(String, &'static str, String)> = Vec::new();
     let mut add = |name: &str, kind: &'static str, text: &str| {
         list.push((name.to_owned(), kind, text.to_owned()));
@@ -462,8 +478,27 @@ fn plain_variables() -> Vec<(String, &'static str, String)> {
     add("workspaceName", "string", "split(variables('workspaceId'), '/')[8]");
     add("flex", "bool", "equals(parameters('hostingPlan'), 'flex-consumption')");
     add("apiTwo", "bool", "equals(parameters('mimecastApi'), '2.0')");
-    add("usesAppRegistration", "bool", "not(empty(parameters('activeDirectoryAppId')))");
+    add(
+        "usesAppRegistration",
+        "bool",
+        "or(not(empty(parameters('activeDirectoryAppId'))), not(empty(parameters('activeDirectoryObjectId'))))",
+    );
+    // All other content stands on the views.
+    add(
+        "views",
+        "bool",
+        "or(parameters('workbook'), parameters('huntingQueries'), parameters('connectorPage'), parameters('asimParsers'), not(equals(parameters('analyticsRules'), 'off')))",
+    );
+    add("unifyingParsers", "bool", "and(parameters('asimParsers'), parameters('asimUnifyingParsers'))");
+    // Whatever the case in which it was given.
+    add(content::WORKSPACE_SEED, "string", "toLower(variables('workspaceId'))");
+    add(
+        &given("packageSha256"),
+        "bool",
+        "not(empty(parameters('packageSha256')))",
+    );
     add("roleAssignments", "string", "if(parameters('assignRoles'), 'installer', 'external')");
+    add("workQueueWord", "string", "if(parameters('workQueue'), 'always', 'auto')");
     for name in ["objectId", "categories", "workspaceResourceId", "tags"] {
         add(&given(name), "bool", &format!("not(empty(parameters('{name}')))"));
     }
@@ -474,6 +509,11 @@ fn plain_variables() -> Vec<(String, &'static str, String)> {
             &format!("and(not(variables('apiTwo')), not(empty(parameters('{name}'))))"),
         );
     }
+    for (answer, name) in choice::SECRETS {
+        if !choice::optional(answer) {
+            add(&given(name), "bool", &format!("not(empty(parameters('{name}')))"));
+        }
+    }
     for (_, name) in NUMBERS {
         add(&given(name), "bool", &format!("greater(parameters('{name}'), 0)"));
     }
@@ -482,11 +522,29 @@ fn plain_variables() -> Vec<(String, &'static str, String)> {
     }
     add("categoryList", "array", "split(parameters('categories'), ',')");
     add("schedule", "string", "variables('schedules')[parameters('collectEvery')]");
+    for (name, text) in own.into_iter().flat_map(fixed_names) {
+        if let Some(known) = list.iter_mut().find(|(each, ..)| each == name) {
+            known.2 = quoted(text);
+        }
+    }
     list
 }
 
-fn variables(scope: &mut Scope<'_>) -> Result<Printed, PortalError> {
-    let mut members: Vec<(String, Printed)> = plain_variables()
+/// The variables of names, and what an installation that is there has in them.
+fn fixed_names(own: &ResourceNames) -> [(&'static str, &str); 7] {
+    [
+        ("identityName", &own.identity),
+        ("storageAccountName", &own.storage_account),
+        ("keyVaultName", &own.key_vault),
+        ("applicationInsightsName", &own.application_insights),
+        ("dataCollectionRuleName", &own.data_collection_rule),
+        ("planName", &own.plan),
+        ("functionAppName", &own.function_app),
+    ]
+}
+
+fn variables(scope: &mut Scope<'_>, names: Option<&ResourceNames>) -> Result<Printed, PortalError> {
+    let mut members: Vec<(String, Printed)> = plain_variables(names)
         .into_iter()
         .map(|(name, _, expression)| (name, Printed::text(format!("[{expression}]"))))
         .collect();
@@ -504,7 +562,7 @@ fn variables(scope: &mut Scope<'_>) -> Result<Printed, PortalError> {
     members.push((
         "siteTags".to_owned(),
         Printed::text(format!(
-            "[if(empty(parameters('packageSha256')), createObject(), createObject('{}', parameters('packageSha256')))]",
+            "[union(variables('allTags'), createObject('{}', parameters('packageSha256')))]",
             contract::resources::PACKAGE_TAG
         )),
     ));
@@ -521,7 +579,7 @@ fn names(resources: &[Resource]) -> Names {
         let kind = if each.kind == Kind::Secret { "securestring" } else { each.type_name() };
         (each.name.to_owned(), of(kind, Meaning::Parameter))
     });
-    let variables = plain_variables().into_iter().map(|(name, kind, _)| (name, of(kind, Meaning::Variable)));
+    let variables = plain_variables(None).into_iter().map(|(name, kind, _)| (name, of(kind, Meaning::Variable)));
     let objects = [("allTags", "object"), ("siteTags", "object"), ("answers", "string")]
         .map(|(name, kind)| (name.to_owned(), of(kind, Meaning::Variable)));
     let workspaces = api_version("Microsoft.OperationalInsights/workspaces").unwrap_or_default();

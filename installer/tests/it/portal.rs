@@ -1,14 +1,19 @@
 //! What the deployment template makes is what `install` makes, and either goes on where the other ended.
 
+mod mixed;
+mod schema;
+mod shape;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use installer::answers::recorded;
-use installer::azure::{ResourceId, Timings};
+use installer::azure::{AzureError, ResourceId, Timings};
 use installer::plan::change::differences;
 use installer::plan::plan;
 use installer::portal;
 use serde_json::{Map, Value, json};
 use simulator::state::principal::{Principal, PrincipalKind};
+use simulator::state::role::OWNER;
 
 use crate::stage::Stage;
 use crate::within::Within;
@@ -39,6 +44,8 @@ fn parameters(stage: &Stage, more: &Value) -> Map<String, Value> {
         "mimecastClientSecret": mimecast.client_secret,
         "cloud": json!(stage.simulator.cloud_profile()).to_string(),
         "packageUri": "",
+        // The workspace has none of them.
+        "asimUnifyingParsers": true,
     });
     let values = values.as_object_mut().expect("an object");
     values.extend(more.as_object().cloned().unwrap_or_default());
@@ -52,23 +59,38 @@ fn scene(stage: &Stage) -> String {
         let principal = Principal { object_id: object_id.to_owned(), ..state.add_person(object_id, kind) };
         state.add_principal(principal);
     }
+    let subscription = ELSEWHERE.split('/').nth(2).expect("a subscription");
+    state.add_subscription(subscription, "Elsewhere");
+    let group = state.add_group(subscription, "rg-elsewhere", "northeurope");
+    state.add_workspace(&group, "log-elsewhere", "northeurope");
+    state.give_role(&stage.simulator.person().object_id, &format!("/subscriptions/{subscription}"), OWNER);
     state.add_group(stage.simulator.subscription_id(), GROUP, "westeurope")
 }
 
 /// An empty group, and the template deployed to it; gives the outputs.
 async fn deploy(stage: &Stage, more: &Value) -> Value {
     let group = scene(stage);
+    let made = deploy_with(stage, &group, &template(), parameters(stage, more)).await;
+    made.unwrap_or_else(|error| panic!("{error:#?}"))
+}
+
+/// A template deployed to a group with these parameters; gives the outputs.
+async fn deploy_with(
+    stage: &Stage,
+    group: &str,
+    template: &Value,
+    parameters: Map<String, Value>,
+) -> Result<Value, AzureError> {
     let within = Within::new(stage, Timings::default().scaled(0.01)).await;
     let id = format!("{group}/providers/Microsoft.Resources/deployments/portal");
     let id = ResourceId::parse(&id).expect("an id");
     let body = json!({ "properties": {
-        "mode": "Incremental", "template": template(), "parameters": parameters(stage, more),
+        "mode": "Incremental", "template": template, "parameters": parameters,
     }});
-    let made =
-        within.azure.put(&id, DEPLOYMENTS_VERSION, &body).await.unwrap_or_else(|error| panic!("{error:#?}"));
+    let made = within.azure.put(&id, DEPLOYMENTS_VERSION, &body).await?;
     assert_eq!(made["properties"]["provisioningState"], "Succeeded", "{made:#}");
-    let read = within.azure.get(&id, DEPLOYMENTS_VERSION).await.expect("reads").expect("is there");
-    read["properties"]["outputs"].clone()
+    let read = within.azure.get(&id, DEPLOYMENTS_VERSION).await?.expect("is there");
+    Ok(read["properties"]["outputs"].clone())
 }
 
 /// The answers that the template recorded.
@@ -248,9 +270,7 @@ async fn both(more: &Value) -> ([BTreeMap<String, Value>; 2], Value, Stage) {
         panic!("{failed:#?}");
     }
     let mut of_installer = made(&other, &before);
-    // The analyst's content is the installer's: a template cannot merge lines into parsers of others.
-    let content = ["/savedsearches/", "/alertrules/", "/dataconnectordefinitions/", "/workbooks/"];
-    of_installer.retain(|id, _| !id.ends_with(GROUP) && !content.iter().any(|kind| id.contains(kind)));
+    of_installer.retain(|id, _| !id.ends_with(GROUP));
     let mut answers: Value = serde_json::from_str(&answers).expect("JSON");
     without_nulls(&mut answers);
     ([of_template, of_installer], answers, one)
@@ -280,7 +300,8 @@ fn assert_equal([of_template, of_installer]: &[BTreeMap<String, Value>; 2]) {
 async fn with_the_fewest_parameters_the_template_makes_what_install_makes() {
     let (made, answers, _) = both(&json!({})).await;
     assert_equal(&made);
-    assert!(made[0].len() > 20, "{:#?}", made[0].keys());
+    // The content is among it.
+    assert!(made[0].len() > 75, "{:#?}", made[0].keys());
     assert_eq!(answers["hosting"]["plan"], "flex-consumption");
     assert_eq!(answers["mimecast"]["client_secret"], json!({ "env": "MIMECAST_CLIENT_SECRET" }));
 }
@@ -325,6 +346,25 @@ async fn every_option_makes_what_install_makes_with_the_same_answers() {
     assert_equal(&made);
     assert_eq!(answers["mimecast"]["client_id"], reference("id"));
     assert!(!made[0].keys().any(|id| id.contains("/secrets/mimecast")), "{:#?}", made[0].keys());
+    assert!(!made[0].keys().any(|id| id.contains("/savedsearches/")), "{:#?}", made[0].keys());
+}
+
+/// The workspace of another subscription, where Sentinel is not turned on.
+const ELSEWHERE: &str = "/subscriptions/00000000-0000-0000-0000-00000000000e/resourceGroups/rg-elsewhere/providers/Microsoft.OperationalInsights/workspaces/log-elsewhere";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workspace_of_another_subscription_gets_what_install_gives_it() {
+    let (made, answers, _) = both(&json!({
+        "workspaceResourceId": ELSEWHERE, "instanceMemoryMB": "4096", "workQueue": true,
+        "connectorPage": false, "analyticsRules": "off",
+    }))
+    .await;
+    assert_equal(&made);
+    assert_eq!(answers["hosting"]["memory_mb"], "4096");
+    assert_eq!(answers["workspace"]["resource_id"], ELSEWHERE);
+    assert_eq!(answers["collect"]["work_queue"], "always");
+    let there = made[0].keys().filter(|id| id.contains("/log-elsewhere/")).count();
+    assert!(there > 20, "tables, functions and hunts: {:#?}", made[0].keys());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -338,14 +378,13 @@ async fn the_installer_goes_on_where_the_template_ended() {
     );
     std::fs::write(stage.directory.path().join("answers.yaml"), recorded_answers(&stage)).expect("writes");
 
-    // Only the package and the analyst's content are missing.
+    // Only the package is missing.
     let plan = stage.command("plan", &["--output", "json"]).await.expect(10).json();
     let keys: Vec<&str> = plan["plan"]["steps"]
         .as_array()
         .expect("steps")
         .iter()
         .filter_map(|step| step["key"].as_str())
-        .filter(|key| !key.starts_with("content/"))
         .collect();
     // With it comes the setting by which the worker reports which one it is.
     assert_eq!(keys, ["settings", "grant/packages", "package", "publish", "take-back/packages"], "{plan:#}");

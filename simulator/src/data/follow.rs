@@ -13,6 +13,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::DataPlane;
+use crate::publish;
 use crate::state::resource::{Resource, key};
 
 /// Type of containers and of queues, and what stands between them and their account.
@@ -78,6 +79,7 @@ impl DataPlane {
         let tables = self.state.resources_of("Microsoft.OperationalInsights/workspaces/tables");
         self.rows.keep_only(&tables.iter().map(|table| text(table, "/id").to_ascii_lowercase()).collect());
         self.hosts.reconcile();
+        publish::publish_fetched(self);
     }
 
     /// Makes the control plane's face of a container or queue that was made on the data plane.

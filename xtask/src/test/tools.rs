@@ -21,7 +21,8 @@ pub(super) fn fetch() -> Result<()> {
     npm("content")?;
     python()?;
     clients()?;
-    peer()
+    peer()?;
+    scan()
 }
 
 /// The Python environment that holds the tools from PyPI.
@@ -53,6 +54,16 @@ fn python() -> Result<()> {
 /// hundred megabytes that nothing else needs.
 pub(crate) fn clients() -> Result<()> {
     environment("clients", &clients_folder())
+}
+
+/// The Python environment that holds the scanner of the deployment template.
+pub(crate) fn scan_folder() -> PathBuf {
+    workspace::tools_folder().join("scan")
+}
+
+/// Makes that environment.
+pub(crate) fn scan() -> Result<()> {
+    environment("scan", &scan_folder())
 }
 
 /// The Python environment that holds what `cargo xtask dist` builds with.

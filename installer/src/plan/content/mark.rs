@@ -118,7 +118,7 @@ fn like(wanted: &Value, actual: &Value) -> Value {
     }
 }
 
-/// Hexadecimal digits of a hash of a body, its marks, tags and region apart.
+/// Hexadecimal digits of a hash of a body, its marks, tags, region and workspace apart.
 pub fn fingerprint(body: &Value) -> String {
     let mut body = body.clone();
     if let Some(members) = body.as_object_mut() {
@@ -126,8 +126,13 @@ pub fn fingerprint(body: &Value) -> String {
         members.remove("location");
     }
     put_marks(&mut body, &[]);
-    // Maps are sorted by name, so the same body gives the same text.
-    let digest = Sha256::digest(body.to_string().as_bytes());
+    // Maps are sorted by name, so the same body gives the same text. A workbook names its workspace in
+    // its own text too, which a deployment template knows only when it runs.
+    let mut text = body.to_string();
+    if let Some(workspace) = body.pointer("/properties/sourceId").and_then(Value::as_str) {
+        text = text.replace(workspace, "");
+    }
+    let digest = Sha256::digest(text.as_bytes());
     digest.iter().take(FINGERPRINT_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -14,7 +14,7 @@ use crate::plan::template::{TemplateError, api_version};
 use crate::plan::{Action, Finding, Planner, Step, keep_tags};
 
 /// Type of saved searches: functions and hunting queries.
-pub(super) const SEARCHES: &str = "Microsoft.OperationalInsights/workspaces/savedSearches";
+pub(crate) const SEARCHES: &str = "Microsoft.OperationalInsights/workspaces/savedSearches";
 
 impl<'a> Planner<'a> {
     /// An item of content: made when absent, brought up to date when an older version of ours wrote

@@ -1,6 +1,7 @@
 //! Publishing a package, with the service's habits.
 
 use bytes::Bytes;
+use installer::azure::publish::Service;
 use installer::azure::{Access, AzureError, Published};
 use serde_json::{Value, json};
 
@@ -17,7 +18,10 @@ fn status(number: i64, text: &str) -> Value {
 }
 
 async fn publish(stand: &Stand, access: Access) -> Result<Published, AzureError> {
-    stand.azure.publish(stand.root(), Bytes::from_static(b"PK\x03\x04zip"), access).await
+    stand
+        .azure
+        .publish(stand.root(), Service::OneDeploy, Bytes::from_static(b"PK\x03\x04zip"), access)
+        .await
 }
 
 #[tokio::test]
@@ -160,4 +164,19 @@ async fn an_answer_without_a_usable_id_is_an_error() {
         assert!(matches!(error, AzureError::Incomplete { .. }), "{body}: {error:?}");
         stand.done();
     }
+}
+
+#[tokio::test]
+async fn a_plan_other_than_flex_consumption_takes_the_zip_and_names_no_deployment() {
+    let stand = Stand::expecting([
+        turn("POST", "/api/zipdeploy", 202),
+        turn("GET", "/api/deployments/latest", 202).json(status(2, "Deploying")),
+        turn("GET", "/api/deployments/latest", 200).json(status(4, "")),
+    ])
+    .await;
+    let zip = Bytes::from_static(b"PK\x03\x04zip");
+    let published =
+        stand.azure.publish(stand.root(), Service::ZipDeployment, zip, Access::Standing).await.unwrap();
+    assert_eq!(published, Published::Confirmed);
+    stand.done();
 }

@@ -32,6 +32,7 @@ const KNOWN: &[(&str, usize, usize)] = &[
     ("if", 3, 3),
     ("not", 1, 1),
     ("null", 0, 0),
+    ("or", 2, usize::MAX),
     ("parameters", 1, 1),
     ("reference", 1, 3),
     ("replace", 3, 3),
@@ -179,6 +180,10 @@ fn call(name: &str, arguments: &[Expression], frame: &Frame<'_>) -> Result<Value
         "and" => {
             let all: Vec<bool> = values.iter().map(boolean).collect::<Result<_, _>>()?;
             json!(all.iter().all(|&each| each))
+        }
+        "or" => {
+            let all: Vec<bool> = values.iter().map(boolean).collect::<Result<_, _>>()?;
+            json!(all.iter().any(|&each| each))
         }
         "equals" => json!(values[0] == values[1]),
         "greater" => match (values[0].as_i64(), values[1].as_i64()) {

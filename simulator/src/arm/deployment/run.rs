@@ -15,9 +15,13 @@ use crate::arm::address::Address;
 use crate::arm::error::ArmError;
 use crate::arm::{Incoming, authorization, check, dispatch, open_addresses_of};
 use crate::entra::Caller;
+use crate::publish;
 use crate::state::State;
 use crate::state::resource::key;
 use crate::state::subscription::Registration;
+
+/// Type of what a site takes beside its own configuration: here `onedeploy` alone.
+const EXTENSIONS: &str = "Microsoft.Web/sites/extensions";
 
 /// What came of a deployment.
 #[derive(Default)]
@@ -102,9 +106,38 @@ fn outputs(frame: &Frame<'_>, declared: &Map<String, Value>) -> Result<Map<Strin
     Ok(outputs)
 }
 
+/// The longest package that is fetched, in bytes: Azure's own limit of one gigabyte is no matter here.
+const PACKAGE_LIMIT_BYTES: usize = 64 * 1024 * 1024;
+
+/// Fetches the package that a site's `onedeploy` extension names, for the site to take it
+/// (<https://learn.microsoft.com/azure/azure-functions/functions-infrastructure-as-code#remote-package>).
+async fn package(state: &State, caller: &Caller, frame: &Frame<'_>, unit: &Unit) -> Result<(), ArmError> {
+    let site_id = unit.id.rsplit_once("/extensions/").map_or("", |(site_id, _)| site_id);
+    let action = format!("{EXTENSIONS}/write");
+    authorization::check(&state.lock(), caller, &unit.id, &action, state.now())?;
+    let properties = frame.value(unit.body.get("properties").unwrap_or(&Value::Null))?;
+    let failed = |text: String| ArmError::bad("BadRequest", text).web();
+    let address = properties["packageUri"].as_str().unwrap_or_default();
+    let fetch = async {
+        // Nobody signs in for it, and the address may be anywhere.
+        let answer = reqwest::get(address).await?.error_for_status()?;
+        answer.bytes().await
+    };
+    let zip = fetch.await.map_err(|error| failed(format!("Failed to download package from '{address}': {error}")))?;
+    if zip.len() > PACKAGE_LIMIT_BYTES {
+        return Err(failed(format!("The package has {} bytes.", zip.len())));
+    }
+    let fetched = publish::admit(state, site_id, zip).map_err(failed)?;
+    state.lock().fetched_packages.push(fetched);
+    Ok(())
+}
+
 /// Puts one resource, in the name of the one who deploys.
 async fn one(state: &State, caller: &Caller, frame: &Frame<'_>, unit: &Unit) -> Result<(), ArmError> {
     register(state, caller, unit);
+    if unit.resource_type.eq_ignore_ascii_case(EXTENSIONS) {
+        return package(state, caller, frame, unit).await;
+    }
     let mut body = unit.body.clone();
     if let Some(properties) = body.get_mut("properties") {
         *properties = frame.value(properties)?;
