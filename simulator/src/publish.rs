@@ -133,7 +133,8 @@ fn take(site: &Site, resource: &Value, headers: &HeaderMap, zip: Bytes) -> Resul
         return Err(refuse(StatusCode::BAD_REQUEST, "The request has no package.".to_owned()));
     }
     let (data, site_id) = site;
-    let place = destination(&data.state, resource).map_err(|reason| refuse(StatusCode::BAD_REQUEST, reason))?;
+    let place =
+        destination(&data.state, resource).map_err(|reason| refuse(StatusCode::BAD_REQUEST, reason))?;
     let failure = unusable(&zip);
     put(data, site_id, place, zip, failure.is_none())
         .map_err(|reason| refuse(StatusCode::BAD_REQUEST, reason))?;
@@ -191,7 +192,9 @@ fn put(
     if let Some((account, container)) = place
         && !data.blobs.place(&account, &container, PACKAGE_BLOB, zip.clone())
     {
-        return Err(upload_failed("The specified container does not exist. Status: 404 ErrorCode: ContainerNotFound"));
+        return Err(upload_failed(
+            "The specified container does not exist. Status: 404 ErrorCode: ContainerNotFound",
+        ));
     }
     if usable {
         data.hosts.publish(site_id, zip);

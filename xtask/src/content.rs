@@ -188,7 +188,8 @@ mod tests {
     use crate::workspace;
 
     fn read(path: &str) -> Value {
-        let text = std::fs::read(workspace::root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let text =
+            std::fs::read(workspace::root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
         serde_json::from_slice(&text).expect("JSON")
     }
 

@@ -85,7 +85,11 @@ mod tests {
         }
         // What the portal reads after undoing the escapes.
         let uri = button.split("/uri/").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
-        let raw = url::form_urlencoded::parse(format!("uri={uri}").as_bytes()).next().expect("a pair").1.into_owned();
+        let raw = url::form_urlencoded::parse(format!("uri={uri}").as_bytes())
+            .next()
+            .expect("a pair")
+            .1
+            .into_owned();
         let path = env!("CARGO_PKG_REPOSITORY").trim_start_matches("https://github.com");
         assert_eq!(raw, format!("https://raw.githubusercontent.com{path}/main/azuredeploy/azuredeploy.json"));
     }

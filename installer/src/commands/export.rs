@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::arguments::{ExportOptions, Global};
 use super::{runs, unwritable, upgrade};
-use crate::portal::export::{ExportError, PARAMETERS_FILE, files};
+use crate::portal::export::{PARAMETERS_FILE, files};
 use crate::ui::{Failure, Ui};
 use crate::world::World;
 
@@ -20,10 +20,7 @@ pub(super) async fn run(
     let found = runs::find(world, ui, global, &options.answers).await?;
     let intent = upgrade::intent(world, global, &options.answers, &found)?;
     let inventory = upgrade::inventory(&found, &intent).await?;
-    let files = files(&intent, &inventory).map_err(|error| match error {
-        ExportError::SeveralAccounts => Failure::user(error.to_string()),
-        ExportError::Portal(error) => Failure::internal(&error),
-    })?;
+    let files = files(&intent, &inventory).map_err(|error| Failure::of(&error))?;
     world.make_folder(&options.to).map_err(|error| unwritten(&options.to, &error))?;
     let mut written = Vec::new();
     for file in files {

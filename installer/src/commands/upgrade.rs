@@ -36,8 +36,14 @@ pub(super) async fn run(
     let current = site.and_then(|site| tag(site, PACKAGE_TAG)).map(str::to_owned);
     // A deployment template may have made all but the package: then there is none to go back to.
     let first = current.is_none();
+    if first && options.rollback {
+        return Err(Failure::user(
+            Code::NoPackage,
+            "no worker package was published yet, so there is none to go back to",
+        ));
+    }
     let current = current.unwrap_or_default();
-    let plan = if first && !options.rollback {
+    let plan = if first {
         plan::plan(&intent, &inventory, gather::facts(package.as_ref()).as_ref())
     } else if options.rollback {
         plan::rollback(&intent, &inventory, options.wait)
@@ -69,7 +75,9 @@ pub(super) async fn run(
         return Err(failure);
     }
     let text = match (options.rollback, trial.is_null()) {
-        (false, true) if first => "Published. The first run starts within one period; `mimecast-sentinel status` shows it.\n",
+        (false, true) if first => {
+            "Published. The first run starts within one period; `mimecast-sentinel status` shows it.\n"
+        }
         (true, _) => "Went back to the package before: a good run of it was seen.\n",
         (false, true) => "Upgraded. The worker is the same as before.\n",
         (false, false) => "Upgraded: host, timer and a good run were seen.\n",

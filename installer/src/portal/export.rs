@@ -21,7 +21,7 @@ pub enum ExportError {
     #[error("the template is for one Mimecast account, and this installation has an `accounts` list")]
     SeveralAccounts,
     /// The template itself.
-    #[error(transparent)]
+    #[error("writing the template of the installation")]
     Portal(#[from] PortalError),
 }
 

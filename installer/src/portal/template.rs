@@ -492,11 +492,7 @@ fn plain_variables(own: Option<&ResourceNames>) -> Vec<(String, &'static str, St
     add("unifyingParsers", "bool", "and(parameters('asimParsers'), parameters('asimUnifyingParsers'))");
     // Whatever the case in which it was given.
     add(content::WORKSPACE_SEED, "string", "toLower(variables('workspaceId'))");
-    add(
-        &given("packageSha256"),
-        "bool",
-        "not(empty(parameters('packageSha256')))",
-    );
+    add(&given("packageSha256"), "bool", "not(empty(parameters('packageSha256')))");
     add("roleAssignments", "string", "if(parameters('assignRoles'), 'installer', 'external')");
     add("workQueueWord", "string", "if(parameters('workQueue'), 'always', 'auto')");
     for name in ["objectId", "categories", "workspaceResourceId", "tags"] {
@@ -579,7 +575,8 @@ fn names(resources: &[Resource]) -> Names {
         let kind = if each.kind == Kind::Secret { "securestring" } else { each.type_name() };
         (each.name.to_owned(), of(kind, Meaning::Parameter))
     });
-    let variables = plain_variables(None).into_iter().map(|(name, kind, _)| (name, of(kind, Meaning::Variable)));
+    let variables =
+        plain_variables(None).into_iter().map(|(name, kind, _)| (name, of(kind, Meaning::Variable)));
     let objects = [("allTags", "object"), ("siteTags", "object"), ("answers", "string")]
         .map(|(name, kind)| (name.to_owned(), of(kind, Meaning::Variable)));
     let workspaces = api_version("Microsoft.OperationalInsights/workspaces").unwrap_or_default();

@@ -62,7 +62,8 @@ fn scene(stage: &Stage) -> String {
     let subscription = ELSEWHERE.split('/').nth(2).expect("a subscription");
     state.add_subscription(subscription, "Elsewhere");
     let group = state.add_group(subscription, "rg-elsewhere", "northeurope");
-    state.add_workspace(&group, "log-elsewhere", "northeurope");
+    let workspace = state.add_workspace(&group, "log-elsewhere", "northeurope");
+    state.onboard_sentinel(&workspace);
     state.give_role(&stage.simulator.person().object_id, &format!("/subscriptions/{subscription}"), OWNER);
     state.add_group(stage.simulator.subscription_id(), GROUP, "westeurope")
 }
@@ -154,6 +155,16 @@ fn own_texts(stage: &Stage) -> Vec<(String, String)> {
                     texts.push((text.to_owned(), format!("<{property} of {kind}>")));
                 }
             }
+        }
+    }
+    // Their ids are made of the workspace's, which holds the subscription.
+    for kind in ["Microsoft.SecurityInsights/alertRules", "Microsoft.Insights/workbooks"] {
+        for resource in state.resources_of(kind) {
+            let name = resource["name"].as_str().expect("a name").to_owned();
+            texts.push((
+                name,
+                format!("<id of {}>", resource["properties"]["displayName"].as_str().unwrap_or_default()),
+            ));
         }
     }
     let workspace = state.resource(stage.simulator.workspace_id()).expect("a workspace");
@@ -301,7 +312,7 @@ async fn with_the_fewest_parameters_the_template_makes_what_install_makes() {
     let (made, answers, _) = both(&json!({})).await;
     assert_equal(&made);
     // The content is among it.
-    assert!(made[0].len() > 75, "{:#?}", made[0].keys());
+    assert!(made[0].len() > 65, "{:#?}", made[0].keys());
     assert_eq!(answers["hosting"]["plan"], "flex-consumption");
     assert_eq!(answers["mimecast"]["client_secret"], json!({ "env": "MIMECAST_CLIENT_SECRET" }));
 }
@@ -349,14 +360,13 @@ async fn every_option_makes_what_install_makes_with_the_same_answers() {
     assert!(!made[0].keys().any(|id| id.contains("/savedsearches/")), "{:#?}", made[0].keys());
 }
 
-/// The workspace of another subscription, where Sentinel is not turned on.
+/// The workspace of another subscription.
 const ELSEWHERE: &str = "/subscriptions/00000000-0000-0000-0000-00000000000e/resourceGroups/rg-elsewhere/providers/Microsoft.OperationalInsights/workspaces/log-elsewhere";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workspace_of_another_subscription_gets_what_install_gives_it() {
     let (made, answers, _) = both(&json!({
         "workspaceResourceId": ELSEWHERE, "instanceMemoryMB": "4096", "workQueue": true,
-        "connectorPage": false, "analyticsRules": "off",
     }))
     .await;
     assert_equal(&made);
@@ -364,7 +374,7 @@ async fn a_workspace_of_another_subscription_gets_what_install_gives_it() {
     assert_eq!(answers["workspace"]["resource_id"], ELSEWHERE);
     assert_eq!(answers["collect"]["work_queue"], "always");
     let there = made[0].keys().filter(|id| id.contains("/log-elsewhere/")).count();
-    assert!(there > 20, "tables, functions and hunts: {:#?}", made[0].keys());
+    assert!(there > 50, "tables, functions, hunts and rules: {:#?}", made[0].keys());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -108,9 +108,8 @@ fn health_rows(events: &[Event]) -> Result<Rows> {
     while at < NOW {
         let end = at - SETTLE;
         let closed = end - EVERY;
-        let within = |start: OffsetDateTime| {
-            events.iter().filter(|event| event.at >= start && event.at < end).count()
-        };
+        let within =
+            |start: OffsetDateTime| events.iter().filter(|event| event.at >= start && event.at < end).count();
         let (read, delivered, calls) = if at == first {
             let all = within(OffsetDateTime::UNIX_EPOCH);
             (all, all, CALLS_OF_THE_FIRST_RUN)

@@ -13,6 +13,7 @@ use crate::inventory::observe::InventoryError;
 use crate::mimecast::MimecastError;
 use crate::plan::template::TemplateError;
 use crate::portal::PortalError;
+use crate::portal::export::ExportError;
 use crate::provision::{ProvisionError, PutBackError, RotateError};
 use crate::ui::question::Unanswered;
 use crate::verify::trial::TrialError;
@@ -63,7 +64,8 @@ codes! {
     Moved = "moved", "What the saved plan saw has changed since.", "Make a new plan, look at it, and install that.";
     NotConfirmed = "not-confirmed", "Nobody agreed to the plan.", "Answer with yes, or give `--yes` where nobody can be asked.";
     Stopped = "stopped", "The command was stopped by Ctrl-C or a signal.", "The same command goes on; `status` shows how things stand.";
-    NoPackage = "no-package", "No worker package was published yet, so there is nothing to upgrade.", "`install` completes the installation.";
+    NoPackage = "no-package", "No worker package was published yet, so there is none to go back to.", "`upgrade` publishes one.";
+    OneAccount = "one-account", "A deployment template is for one Mimecast account, and the installation has several.", "Keep its answers file instead: `install --save-answers FILE` writes it.";
     PutBack = "put-back", "The new package or the new secret was not good, and the one before was put back.", "The message says why. Nothing was lost; mend the cause and run the command again.";
     Trial = "trial", "The trial of a package or a secret could not be carried out.", "The causes below it say why. Run the same command again; `status` shows what runs.";
     NoSuchSecret = "no-such-secret", "The installation has no such secret or account, or several of that name.", "Give one of the names that the lines list.";
@@ -147,6 +149,7 @@ fn of_type(error: &(dyn Error + 'static)) -> Option<Code> {
         (error.is::<RegisterError>(), Code::Content),
         (error.is::<TemplateError>(), Code::Template),
         (error.is::<PortalError>(), Code::Template),
+        (error.is::<ExportError>(), Code::OneAccount),
         (error.is::<IdError>(), Code::AzureAnswer),
     ];
     codes.iter().find(|(is, _)| *is).map(|(_, code)| *code)

@@ -18,10 +18,7 @@ fn status(number: i64, text: &str) -> Value {
 }
 
 async fn publish(stand: &Stand, access: Access) -> Result<Published, AzureError> {
-    stand
-        .azure
-        .publish(stand.root(), Service::OneDeploy, Bytes::from_static(b"PK\x03\x04zip"), access)
-        .await
+    stand.azure.publish(stand.root(), Service::OneDeploy, Bytes::from_static(b"PK\x03\x04zip"), access).await
 }
 
 #[tokio::test]

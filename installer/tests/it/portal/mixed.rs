@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 use contract::resources::{CHECKPOINT_BLOB, TIMER_FUNCTION};
 use contract::streams::AUDIT_TABLE;
 use installer::azure::{ResourceId, Timings};
+use installer::content::Library;
+use installer::plan::content::item_of;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::{
-    GROUP, assert_equal, deploy, deploy_with, made, parameters, recorded_answers, scene,
-    template,
-};
+use super::{GROUP, assert_equal, deploy, deploy_with, made, parameters, recorded_answers, scene, template};
 use crate::stage::{Stage, package};
 use crate::within::Within;
 
@@ -26,8 +25,7 @@ async fn served() -> (String, String) {
         let (mut stream, _) = listener.accept().await.expect("somebody asks");
         let mut request = [0; 1024];
         let _ = stream.read(&mut request).await.expect("a request");
-        let head =
-            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", bytes.len());
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", bytes.len());
         stream.write_all(head.as_bytes()).await.expect("writes");
         stream.write_all(&bytes).await.expect("writes");
         stream.shutdown().await.expect("ends");
@@ -71,13 +69,24 @@ async fn a_template_with_a_package_needs_nobody_else() {
 
     let plan = stage.command("plan", &[]).await.expect(0);
     assert!(plan.stdout.contains("Nothing to do"), "{}", plan.stdout);
+    // Rules have the ids that the installer gives, by which it knows them even without their marks.
+    let library = Library::load().expect("valid");
+    let rules = stage.simulator.state().resources_of("Microsoft.SecurityInsights/alertRules");
+    assert_eq!(rules.len(), library.rules.len());
+    for rule in rules {
+        let bare = json!({ "type": rule["type"], "name": rule["name"], "properties": {} });
+        assert!(item_of(&bare, stage.simulator.workspace_id(), &library).is_some(), "{rule:#}");
+    }
     let status = stage.command("status", &["--output", "json"]).await.expect(0).json();
     assert_eq!(status["facts"]["package"], json!(hash));
     assert_eq!(status["facts"]["ran_package"], json!(hash));
 
     // Another package under the same name is told.
     let state = stage.simulator.state();
-    assert!(state.edit(&stage.site(), |site, _| site["tags"]["mimecast-sentinel-package"] = json!("0".repeat(64))));
+    assert!(
+        state
+            .edit(&stage.site(), |site, _| site["tags"]["mimecast-sentinel-package"] = json!("0".repeat(64)))
+    );
     let status = stage.command("status", &[]).await.expect(1);
     assert!(status.stdout.contains(&format!("the last run was of package {hash}")), "{}", status.stdout);
 }
@@ -88,8 +97,10 @@ async fn a_package_that_cannot_be_had_fails_the_deployment_by_name() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = format!("http://{}/worker.zip", listener.local_addr().expect("an address"));
     drop(listener);
-    let refused = deploy_with(&stage, &scene(&stage), &template(), parameters(&stage, &json!({ "packageUri": address })));
-    let refused = refused.await.expect_err("nobody listens there").to_string();
+    let (group, template) = (scene(&stage), template());
+    let given = parameters(&stage, &json!({ "packageUri": address }));
+    let refused = deploy_with(&stage, &group, &template, given).await;
+    let refused = refused.expect_err("nobody listens there").to_string();
     assert!(refused.contains("Failed to download package"), "{refused}");
 }
 
@@ -147,11 +158,7 @@ async fn an_export_deployed_again_leaves_the_installation_as_it_is() {
     read("createUiDefinition.json");
     let given = given["parameters"].as_object().expect("parameters").clone();
     assert!(!given.contains_key("mimecastClientSecret"), "what is left out stays as the vault has it");
-    let group = format!(
-        "/subscriptions/{}/resourceGroups/{}",
-        stage.simulator.subscription_id(),
-        GROUP
-    );
+    let group = format!("/subscriptions/{}/resourceGroups/{}", stage.simulator.subscription_id(), GROUP);
     deploy_with(&stage, &group, &template, given).await.expect("deploys");
     assert_equal(&[made(&stage, &before), of_installer]);
     let plan = stage.command("plan", &[]).await.expect(0);
@@ -167,7 +174,8 @@ async fn what_the_template_leaves_to_others_it_leaves_alone() {
     let whole = made(&stage, &before);
     let group = format!("/subscriptions/{}/resourceGroups/{}", stage.simulator.subscription_id(), GROUP);
     let state = stage.simulator.state();
-    let again = |more: Value| deploy_with(&stage, &group, TEMPLATE.get_or_init(template), parameters(&stage, &more));
+    let again =
+        |more: Value| deploy_with(&stage, &group, TEMPLATE.get_or_init(template), parameters(&stage, &more));
 
     // A column of others is lost to the table's body, and kept where the template leaves tables out.
     let table = format!("{}/tables/{AUDIT_TABLE}", stage.simulator.workspace_id());
@@ -180,7 +188,8 @@ async fn what_the_template_leaves_to_others_it_leaves_alone() {
     assert!(columns().contains("Theirs_s"));
 
     // A vault that was deleted is in the way, and recovered where that is asked for.
-    let vault = state.resources_of("Microsoft.KeyVault/vaults").remove(0)["id"].as_str().expect("an id").to_owned();
+    let vault =
+        state.resources_of("Microsoft.KeyVault/vaults").remove(0)["id"].as_str().expect("an id").to_owned();
     let within = Within::new(&stage, Timings::default().scaled(0.01)).await;
     let id = ResourceId::parse(&vault).expect("an id");
     within.azure.delete(&id, "2026-02-01").await.expect("deleted");

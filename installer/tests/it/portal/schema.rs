@@ -75,7 +75,8 @@ fn definition(folder: &Path, resource_type: &str, version: &str) -> Option<(Path
                 continue;
             }
             let schema = read(&file);
-            let groups = ["resourceDefinitions", "extension_resourceDefinitions", "unknown_resourceDefinitions"];
+            let groups =
+                ["resourceDefinitions", "extension_resourceDefinitions", "unknown_resourceDefinitions"];
             let place = groups.iter().find(|group| !schema[**group][&kinds].is_null());
             if let Some(group) = place {
                 let versions = schema[group][&kinds]["properties"]["apiVersion"]["enum"].clone();

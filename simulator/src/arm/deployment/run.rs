@@ -123,7 +123,9 @@ async fn package(state: &State, caller: &Caller, frame: &Frame<'_>, unit: &Unit)
         let answer = reqwest::get(address).await?.error_for_status()?;
         answer.bytes().await
     };
-    let zip = fetch.await.map_err(|error| failed(format!("Failed to download package from '{address}': {error}")))?;
+    let zip = fetch
+        .await
+        .map_err(|error| failed(format!("Failed to download package from '{address}': {error}")))?;
     if zip.len() > PACKAGE_LIMIT_BYTES {
         return Err(failed(format!("The package has {} bytes.", zip.len())));
     }
