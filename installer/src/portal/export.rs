@@ -2,6 +2,7 @@
 //! with its answers. No secret is in them: what is left out stays as the vault has it.
 
 use contract::cloud::CloudProfile;
+use contract::resources::PACKAGE_TAG;
 use serde_json::{Map, Value, json};
 
 use super::choice::{SECRETS, optional, parameter_of, schedules};
@@ -10,6 +11,7 @@ use crate::answers::intent::{Delivery, Hosting, Intent, RoleAssignments, Rules, 
 use crate::answers::secret::SecretSource;
 use crate::inventory::Inventory;
 use crate::plan::desired::Ids;
+use crate::plan::tag;
 
 /// Name of the parameters file.
 pub const PARAMETERS_FILE: &str = "azuredeploy.parameters.json";
@@ -81,6 +83,8 @@ fn parameters(intent: &Intent, inventory: &Inventory) -> Result<Map<String, Valu
         "tags": intent.tags,
         "cloud": cloud(&intent.cloud),
         "packageUri": "",
+        // So that the deployment leaves it named.
+        "packageSha256": inventory.resource(&ids.function_app).and_then(|site| tag(site, PACKAGE_TAG)),
     });
     match intent.hosting {
         Hosting::FlexConsumption { memory_mb } => values["instanceMemoryMB"] = json!(memory_mb.to_string()),

@@ -167,13 +167,22 @@ fn own_texts(stage: &Stage) -> Vec<(String, String)> {
             ));
         }
     }
-    let workspace = state.resource(stage.simulator.workspace_id()).expect("a workspace");
-    if let Some(id) = workspace["properties"]["customerId"].as_str() {
-        texts.push((id.to_owned(), "<workspace>".to_owned()));
+    for workspace in state.resources_of("Microsoft.OperationalInsights/workspaces") {
+        if let Some(id) = workspace["properties"]["customerId"].as_str() {
+            texts.push((
+                id.to_owned(),
+                format!("<customer of {}>", workspace["name"].as_str().unwrap_or_default()),
+            ));
+        }
     }
     // The longest first, so that none is replaced in part.
     texts.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
     texts
+}
+
+/// What a scene has in the other subscription before anything is made.
+fn there_before(id: &str) -> bool {
+    id.ends_with("rg-elsewhere") || id == ELSEWHERE || id.contains("onboardingStates")
 }
 
 fn replaced(text: &str, texts: &[(String, String)]) -> String {
@@ -205,6 +214,10 @@ fn made(stage: &Stage, before: &BTreeSet<String>) -> BTreeMap<String, Value> {
         "enabledHostNames",
         "knownFrom",
         "keyCreationTime",
+        "revision",
+        "timeModified",
+        "lastModifiedUtc",
+        "createdTimeUtc",
     ];
     fn without(value: &mut Value) {
         match value {
@@ -219,7 +232,8 @@ fn made(stage: &Stage, before: &BTreeSet<String>) -> BTreeMap<String, Value> {
     let state = stage.simulator.state();
     let texts = own_texts(stage);
     let mut made = BTreeMap::new();
-    for id in state.resource_ids().into_iter().filter(|id| !before.contains(id)) {
+    let new = |id: &String| !before.contains(id) && !there_before(id);
+    for id in state.resource_ids().into_iter().filter(new) {
         let mut body = state.resource(&id).expect("is there");
         without(&mut body);
         let mut key = id.clone();

@@ -1,6 +1,6 @@
 //! The template against Microsoft's own JSON Schemas of the template language and of each resource.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,41 @@ use super::template;
 
 /// The address that the schemas name each other by.
 const ADDRESS: &str = "https://schema.management.azure.com/schemas/";
+
+/// Where a schema has another idea of a resource than Azure has: type, place in it, and why.
+const KNOWN: &[(&str, &str, &str)] = &[
+    (
+        "Microsoft.ManagedIdentity/userAssignedIdentities",
+        "",
+        "the nearest version that is described, 2024-11-30, asks for `properties`, which ours does not have",
+    ),
+    (
+        "Microsoft.Storage/storageAccounts/blobServices/containers",
+        "/name",
+        "the limit is that of the container's own name, a template's name has the account's before it",
+    ),
+    (
+        "Microsoft.Resources/deployments",
+        "/properties",
+        "`Inner` is written `inner` in the documentation, and values of parameters are described as objects",
+    ),
+    (
+        "Microsoft.Web/sites/basicPublishingCredentialsPolicies",
+        "",
+        "told apart by names that are no expressions",
+    ),
+    ("Microsoft.Web/sites/extensions", "", "told apart by names that are no expressions"),
+    (
+        "Microsoft.Insights/dataCollectionRules",
+        "/kind",
+        "`Direct` is documented and not in the list of the nearest version that is described, 2024-03-11",
+    ),
+    (
+        "Microsoft.Insights/dataCollectionRules",
+        "/properties",
+        "streams of one's own, `Custom-…`, are not in that list",
+    ),
+];
 
 /// Microsoft's schemas, where the machine has them
 /// (<https://github.com/Azure/azure-resource-manager-schemas>).
@@ -93,6 +128,11 @@ fn frame(folder: &Path) -> Validator {
     let mut schema = read(&folder.join("2019-04-01/deploymentTemplate.json"));
     // It lists every resource of Azure by an address of its own; ours are looked up one by one below.
     schema["definitions"]["resource"] = json!({ "$ref": "#/definitions/resourceBase" });
+    // An object there, and an object or an expression in the schema of every resource that has tags.
+    schema["definitions"]["resourceBase"]["allOf"][1]["properties"]["tags"] =
+        json!({ "type": ["object", "string"] });
+    // Its own definitions are meant, not those of the file.
+    schema.as_object_mut().expect("an object").remove("id");
     validator(folder, &schema)
 }
 
@@ -101,6 +141,7 @@ fn template_and_resources_are_as_microsofts_schemas_have_them() {
     let Some(folder) = folder() else { return };
     let frame = frame(&folder);
     let mut checked = BTreeMap::new();
+    let mut met = BTreeSet::new();
     for template in templates(&template()) {
         assert_eq!(faults(&frame, &template), [""; 0]);
         for resource in template["resources"].as_array().expect("resources") {
@@ -116,11 +157,18 @@ fn template_and_resources_are_as_microsofts_schemas_have_them() {
             });
             let mut resource = resource.clone();
             resource["apiVersion"] = known;
-            let found = faults(validator, &resource);
-            assert!(found.is_empty(), "{resource_type} by {}: {found:#?}\n{resource:#}", file.display());
+            for error in validator.iter_errors(&resource) {
+                let place = error.instance_path().to_string();
+                let known = KNOWN.iter().position(|(kind, at, _)| *kind == resource_type && *at == place);
+                let known = known
+                    .unwrap_or_else(|| panic!("{resource_type} by {}: {place}: {error}", file.display()));
+                met.insert(known);
+            }
         }
     }
     assert!(checked.len() >= 17, "{:?}", checked.keys());
+    // One that is met no more is no exception any more.
+    assert_eq!(met.len(), KNOWN.len(), "{met:?}");
 }
 
 #[test]
