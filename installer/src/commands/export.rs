@@ -19,7 +19,7 @@ pub(super) async fn run(
 ) -> Result<u8, Failure> {
     let found = runs::find(world, ui, global, &options.answers).await?;
     let intent = upgrade::intent(world, global, &options.answers, &found)?;
-    let inventory = upgrade::inventory(&found, &intent).await?;
+    let inventory = upgrade::inventory(world, &found, &intent).await?;
     let files = files(&intent, &inventory).map_err(|error| Failure::of(&error))?;
     world.make_folder(&options.to).map_err(|error| unwritten(&options.to, &error))?;
     let mut written = Vec::new();
