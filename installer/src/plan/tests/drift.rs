@@ -2,17 +2,35 @@
 
 use super::*;
 
+/// The content has tests of its own, and rendering it hundreds of times takes minutes.
+const NO_CONTENT: &str =
+    "content: {connector_page: false, workbook: false, rules: off, hunting: false, asim: false}\n";
+
 #[test]
 fn drift_in_any_one_property_is_shown_as_exactly_that_property() {
-    // The content has a test of its own, and rendering it hundreds of times takes minutes.
-    let intent = intent(
-        "content: {connector_page: false, workbook: false, rules: off, hunting: false, asim: false}\n",
-    );
-    let whole = carried_out(&intent);
+    let usual = intent(NO_CONTENT);
+    let seen = drift_in_each_property(&usual, |_| true);
+    assert!(seen > 100, "{seen} properties");
+    // Those that other options make or make otherwise.
+    let other = intent(&format!(
+        "{NO_CONTENT}hosting: {{plan: dedicated}}\ncollect: {{work_queue: always}}\nvault: {{purge_protection: true}}\n"
+    ));
+    let bodies = |intent: &Intent| -> BTreeMap<String, Value> {
+        let made = desired(Templates::read().expect("templates"), intent, &carried_out(intent));
+        made.expect("rendered").into_iter().map(|resource| (resource.key, resource.body)).collect()
+    };
+    let (before, after) = (bodies(&usual), bodies(&other));
+    let seen = drift_in_each_property(&other, |key| before.get(key) != after.get(key));
+    assert!(seen > 30, "{seen} properties");
+}
+
+/// Changes each property of each resource that passes, one at a time; gives how many there were.
+fn drift_in_each_property(intent: &Intent, passes: impl Fn(&str) -> bool) -> usize {
+    let whole = carried_out(intent);
     let templates = Templates::read().expect("templates");
     let mut seen = 0;
-    for resource in desired(templates, &intent, &whole).expect("rendered") {
-        if !matches!(resource.conduct, Conduct::Own | Conduct::Site) {
+    for resource in desired(templates, intent, &whole).expect("rendered") {
+        if !matches!(resource.conduct, Conduct::Own | Conduct::Site) || !passes(&resource.key) {
             continue;
         }
         let mut body = resource.body.clone();
@@ -32,10 +50,11 @@ fn drift_in_any_one_property_is_shown_as_exactly_that_property() {
                 Value::Number(_) => json!(-1),
                 _ => json!("/drifted"),
             };
-            let plan = plan(&intent, &drifted, Some(&package())).expect("a plan");
+            let plan = plan(intent, &drifted, Some(&package())).expect("a plan");
             if leaf.ends_with("/workspaceResourceId") {
                 // BR-090: cannot be put back in place, so it is refused.
                 assert!(plan.findings.iter().any(|finding| finding.id == "workspace-changed"), "{at}");
+                seen += 1;
                 continue;
             }
             let changes: Vec<_> = plan
@@ -55,7 +74,7 @@ fn drift_in_any_one_property_is_shown_as_exactly_that_property() {
             seen += 1;
         }
     }
-    assert!(seen > 100, "{seen} properties");
+    seen
 }
 
 fn collect(value: &Value, path: &str, leaves: &mut Vec<String>) {
@@ -73,6 +92,106 @@ fn collect(value: &Value, path: &str, leaves: &mut Vec<String>) {
                 .for_each(|(index, value)| collect(value, &format!("{path}/{index}"), leaves));
         }
         _ => leaves.push(path.to_owned()),
+    }
+}
+
+#[test]
+fn drift_in_any_one_setting_is_shown_as_exactly_that_setting() {
+    let intent = intent(NO_CONTENT);
+    let whole = carried_out(&intent);
+    let settings = whole.settings.clone().expect("settings");
+    assert!(settings.len() > 15, "{settings:?}");
+    for (name, value) in &settings {
+        // A person's own, and the package's, which follows the package.
+        let others = ["MY_EXTRA", MIMECAST_SENTINEL_PACKAGE].contains(&name.as_str());
+        for drifted in [Some("drifted"), None] {
+            let mut inventory = whole.clone();
+            let there = inventory.settings.as_mut().expect("settings");
+            match drifted {
+                Some(text) => there.insert(name.clone(), text.to_owned()),
+                None => there.remove(name),
+            };
+            let plan = plan(&intent, &inventory, Some(&package())).expect("a plan");
+            if others {
+                assert!(
+                    !keys(&plan).contains(&"settings") || name != "MY_EXTRA",
+                    "{name}: {:?}",
+                    keys(&plan)
+                );
+                continue;
+            }
+            assert_eq!(keys(&plan), ["settings"], "{name}");
+            let Action::MergeSettings { set, remove, .. } = &plan.steps[0].action else {
+                panic!("{:?}", plan.steps[0])
+            };
+            assert_eq!(set, &BTreeMap::from([(name.clone(), value.clone())]));
+            assert_eq!(remove, &[""; 0]);
+            let Change::Update(changes) = &plan.steps[0].change else { panic!("{:?}", plan.steps[0].change) };
+            let shown: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
+            assert!(matches!(shown.as_slice(), [path] if path.ends_with(name.as_str())), "{name}: {shown:?}");
+        }
+    }
+}
+
+#[test]
+fn a_role_that_was_taken_away_is_given_again_and_no_other() {
+    let intent = intent(NO_CONTENT);
+    let whole = carried_out(&intent);
+    assert!(whole.assignments.len() >= 5);
+    for place in 0..whole.assignments.len() {
+        let mut inventory = whole.clone();
+        let taken = inventory.assignments.remove(place);
+        let plan = plan(&intent, &inventory, Some(&package())).expect("a plan");
+        let given: Vec<&Value> = plan
+            .steps
+            .iter()
+            .filter_map(|step| match &step.action {
+                Action::AssignRole { body, .. } => Some(body),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(given.len(), 1, "{taken:?}: {:?}", keys(&plan));
+        let role = given[0]["properties"]["roleDefinitionId"].as_str().expect("a role");
+        assert!(role.ends_with(&taken.role), "{taken:?}: {role}");
+        assert!(
+            plan.steps.iter().all(|step| !matches!(step.action, Action::PutResource { .. })),
+            "{:?}",
+            keys(&plan)
+        );
+    }
+}
+
+#[test]
+fn a_column_that_is_missing_or_of_another_type_is_named() {
+    let intent = intent(NO_CONTENT);
+    let whole = carried_out(&intent);
+    let tables: Vec<String> = whole.resources.keys().filter(|id| id.contains("/tables/")).cloned().collect();
+    assert_eq!(tables.len(), 2);
+    for table in tables {
+        let columns =
+            whole.resources[&table]["properties"]["schema"]["columns"].as_array().expect("columns").len();
+        for place in 0..columns {
+            let mut missing = whole.clone();
+            let schema = &mut missing.resources.get_mut(&table).expect("there")["properties"]["schema"];
+            let column = schema["columns"].as_array_mut().expect("columns").remove(place);
+            let name = column["name"].as_str().expect("a name").to_owned();
+            let found = plan(&intent, &missing, Some(&package())).expect("a plan");
+            let Some(Change::Update(changes)) = found.steps.first().map(|step| &step.change) else {
+                panic!("{name}: {:?}", keys(&found))
+            };
+            assert_eq!((found.steps.len(), changes.len()), (1, 1), "{name}: {changes:#?}");
+            assert!(format!("{changes:?}").contains(&name), "{name}: {changes:#?}");
+
+            let mut other = whole.clone();
+            let schema = &mut other.resources.get_mut(&table).expect("there")["properties"]["schema"];
+            let wrong = if column["type"] == "int" { "string" } else { "int" };
+            schema["columns"][place]["type"] = json!(wrong);
+            let refused = plan(&intent, &other, Some(&package())).expect("a plan");
+            assert!(refused.refused(), "{name}");
+            let findings = refused.findings.iter().filter(|finding| finding.id == "column-type");
+            let named: Vec<&str> = findings.map(|finding| finding.message.as_str()).collect();
+            assert!(matches!(named.as_slice(), [one] if one.contains(&format!("`{name}`"))), "{named:?}");
+        }
     }
 }
 
