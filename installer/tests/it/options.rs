@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use installer::azure::ResourceId;
 use serde_json::{Value, json};
 use simulator::openapi;
+use simulator::state::principal::PrincipalKind;
 
 use crate::stage::{Stage, connect};
 
@@ -40,7 +41,7 @@ fn described(stage: &Stage, mark: usize) -> BTreeSet<String> {
             .map(|(_, version)| version.into_owned())
             .expect("a version");
         let mut body = body;
-        if let Some(page) = body["properties"]["connectorUiConfig"].as_object_mut() {
+        if let Some(page) = body.pointer_mut("/properties/connectorUiConfig").and_then(Value::as_object_mut) {
             // The description lacks them (see `content.rs`).
             page.retain(|name, _| !["graphQueriesTableName", "sampleQueries"].contains(&name.as_str()));
         }
@@ -77,7 +78,7 @@ fn assert_kinds(kinds: &BTreeSet<String>, wanted: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn flex_with_a_queue_an_operator_all_rules_and_a_new_vault() {
     let stage = Stage::start().await;
-    let operator = stage.simulator.state().add_application("operator").0.object_id;
+    let operator = stage.simulator.state().add_person("operator", PrincipalKind::User).object_id;
     stage.answers(
         "content: {rules: all}\ncollect: {work_queue: always, every: 15m}\ntable: {retention_days: 60}\n\
          vault: {purge_protection: true}\nhosting: {memory_mb: 2048}\n",

@@ -68,11 +68,8 @@ async fn what_the_older_api_refuses_is_told_apart() {
     stage.environment.insert("MIMECAST_SECRET_KEY".to_owned(), "not base64!".to_owned());
     assert_eq!(failed(&stage).await, ["mimecast-secret-key"]);
     stage.environment.insert("MIMECAST_SECRET_KEY".to_owned(), good.secret_key);
-    // This machine's clock, by both signs; after it the binding's end is another.
+    // This machine's clock is behind. (Ahead of it the simulated roles would not have been given yet.)
     let clock = stage.simulator.clock();
-    clock.set_back(WRONG_BY);
-    assert_eq!(failed(&stage).await, ["clock"]);
-    clock.advance(WRONG_BY);
     clock.advance(WRONG_BY);
     assert_eq!(failed(&stage).await, ["clock"]);
     clock.set_back(WRONG_BY);
