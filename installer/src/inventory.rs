@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use contract::resources::{INSTALLATION_TAG, MONITORING_METRICS_PUBLISHER, ResourceNames};
 use serde_json::Value;
 
+use crate::plan::content::CONNECTOR;
+
 /// Who is signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -137,6 +139,14 @@ impl Inventory {
     /// The resource of this path, if it is there.
     pub fn resource(&self, id: &str) -> Option<&Value> {
         self.resources.get(&id.trim_end_matches('/').to_ascii_lowercase())
+    }
+
+    /// Whether the workspace has the connector's page, whoever made it.
+    pub fn has_connector_page(&self) -> bool {
+        let path = format!("/dataConnectorDefinitions/{CONNECTOR}").to_ascii_lowercase();
+        self.content
+            .iter()
+            .any(|item| item["id"].as_str().is_some_and(|id| id.to_ascii_lowercase().ends_with(&path)))
     }
 
     /// Object id of the app registration's service principal that this installation lets deliver, as its

@@ -4,7 +4,8 @@
 //! * [`parameter`]: what a person may give. [`symbol`]: values that are known only then.
 //! * [`choice`]: the installer's own rendering under each choice. [`node`]: all of them as one.
 //! * [`content`]: the analyst's content in it.
-//! * [`template`]: the whole file. [`interface`]: the portal's form for it.
+//! * [`resource`]: one resource of it. [`variable`]: what it reckons with. [`template`]: the whole file.
+//!   [`interface`]: the portal's form for it.
 //! * [`export`]: the files for an installation that is there.
 
 mod choice;
@@ -14,8 +15,10 @@ mod interface;
 mod node;
 mod parameter;
 mod print;
+mod resource;
 mod symbol;
 mod template;
+mod variable;
 
 use crate::plan::template::TemplateError;
 

@@ -5,6 +5,7 @@ pub mod reference;
 mod run;
 pub mod trial;
 
+pub(crate) use run::newest;
 use serde::Serialize;
 
 /// What a probe found.

@@ -31,6 +31,10 @@ pub(crate) struct Arguments {
     /// How often to kill the worker
     #[arg(long, default_value_t = 1_000)]
     kills: u32,
+    /// How many runs there are for each that is killed, on average: every five minutes one and a kill a
+    /// day would be 288
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    runs_per_kill: u32,
     /// Seed of everything that is random here
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -49,10 +53,18 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// The gate's torture: shorter, on the simulator's own blobs, which cost the machine less than
-    /// Azurite.
+    /// The gate's torture: shorter and denser, on the simulator's own blobs, which cost the machine less
+    /// than Azurite.
     pub(crate) fn of_the_gate() -> Self {
-        Self { kills: 200, seed: 1, lanes: LANES, blobs: Some(Blobs::StandIn), worker: None, json: true }
+        Self {
+            kills: 200,
+            runs_per_kill: 3,
+            seed: 1,
+            lanes: LANES,
+            blobs: Some(Blobs::StandIn),
+            worker: None,
+            json: true,
+        }
     }
 }
 
@@ -165,7 +177,7 @@ async fn torture(arguments: &Arguments, worker: PathBuf, blobs: Blobs) -> anyhow
         let (worker, seed) = (worker.clone(), arguments.seed.wrapping_add(u64::from(number) << 32));
         // One after another: eight Azurites that start at once take each other's time.
         let lane = Lane::new(worker, blobs, seed).await?;
-        lanes.spawn(lane.torture(kills));
+        lanes.spawn(lane.torture(kills, arguments.runs_per_kill));
     }
     let mut tally = Tally::default();
     while let Some(lane) = lanes.join_next().await {

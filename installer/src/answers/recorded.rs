@@ -3,13 +3,35 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::given::{Origin, Value, read_text};
+use super::intent::normal_location;
 use super::secret::SecretSource;
 use super::{keys, yaml};
 
+/// Answers that an installation has another way of knowing: where one text leaves them out, the other says
+/// what is there anyhow. Were it not so, the resources themselves would differ.
+const KNOWN_OTHERWISE: [&str; 6] = [
+    "azure.cloud",
+    "azure.location",
+    "workspace.resource_id",
+    "workspace.workspace_id",
+    "monitoring.app_insights_location",
+    "monitoring.app_insights_workspace_id",
+];
+
 /// Whether two recorded texts are the same answers, whatever their order: one that is not given is the
-/// same as its default.
+/// same as its default, or as what the installation has.
 pub fn same(one: &str, other: &str) -> bool {
-    one == other || meaning(one).is_some_and(|meaning_of_one| Some(meaning_of_one) == meaning(other))
+    if one == other {
+        return true;
+    }
+    let (Some(mut one), Some(mut other)) = (meaning(one), meaning(other)) else { return false };
+    for path in KNOWN_OTHERWISE {
+        if !(one.contains_key(path) && other.contains_key(path)) {
+            one.remove(path);
+            other.remove(path);
+        }
+    }
+    one == other
 }
 
 /// Every answer by its path, with the defaults; `None` for a text that does not read as answers.
@@ -17,9 +39,15 @@ fn meaning(text: &str) -> Option<BTreeMap<String, Value>> {
     let given = yaml::read(text, |_| Origin::Recorded).ok()?;
     let mut answers: BTreeMap<String, Value> = keys::ALL
         .iter()
+        .filter(|key| !KNOWN_OTHERWISE.contains(&key.path))
         .filter_map(|key| Some((key.path.to_owned(), read_text(key.shape, key.default?).ok()?)))
         .collect();
     answers.extend(given.iter().map(|(path, answer)| (path.to_owned(), answer.value.clone())));
+    for (path, value) in &mut answers {
+        if let (true, Value::Text(location)) = (path.ends_with("location"), &mut *value) {
+            *location = normal_location(location);
+        }
+    }
     Some(answers)
 }
 
@@ -105,5 +133,17 @@ mod tests {
         assert!(same(one, r#"{"hosting":{"plan":"dedicated","memory_mb":"512"},"azure":{"tags":null}}"#));
         assert!(!same(one, r#"{"hosting":{"plan":"flex-consumption"}}"#));
         assert!(!same(one, "no answers"));
+        assert!(!same("no answers", one));
+    }
+
+    #[test]
+    fn what_the_installation_knows_otherwise_may_be_left_out_but_not_be_another() {
+        let location = |location: &str| format!(r#"{{"azure":{{"location":"{location}"}}}}"#);
+        assert!(same(&location("West Europe"), &location("westeurope")));
+        assert!(!same(&location("West Europe"), &location("northeurope")));
+        assert!(same(&location("westeurope"), "{}"));
+        let workspace = r#"{"workspace":{"resource_id":"/subscriptions/s"}}"#;
+        assert!(same(workspace, r#"{"workspace":{"workspace_id":"0d0f2a1e-6c2b-4f0e-9b3d-0a6b2f0c7e11"}}"#));
+        assert!(!same(workspace, r#"{"workspace":{"resource_id":"/subscriptions/t"}}"#));
     }
 }

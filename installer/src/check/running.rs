@@ -11,7 +11,7 @@ use crate::inventory::Inventory;
 use crate::plan::desired::Ids;
 use crate::plan::tag;
 use crate::plan::template::SITES_VERSION;
-use crate::verify::reference;
+use crate::verify::{self, reference};
 
 const REFERENCES: &str = "https://learn.microsoft.com/azure/app-service/app-service-key-vault-references#troubleshoot-key-vault-references";
 const TRIGGERS: &str =
@@ -153,7 +153,7 @@ fn last_run(runs: &Result<Vec<Map<String, Value>>, AzureError>) -> Check {
         Ok(runs) => runs,
         Err(error) => return Check::refused("last-run", Side::Running, TITLE, error),
     };
-    let Some(last) = runs.first() else {
+    let Some(last) = verify::newest(runs, |_| true) else {
         return Check::fails(
             "last-run",
             Side::Running,

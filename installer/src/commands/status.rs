@@ -1,6 +1,6 @@
 //! `status`: inventory; printed. Exit 1 when something is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use contract::resources::{PACKAGE_TAG, PREVIOUS_PACKAGE_TAG, VERSION_TAG};
@@ -19,7 +19,7 @@ use crate::plan::desired::VERSION;
 use crate::plan::removal::Subject;
 use crate::plan::{self, Plan, Severity, tag};
 use crate::ui::{Code, Failure, Ui, human};
-use crate::verify::reference;
+use crate::verify::{self, reference};
 use crate::world::World;
 
 /// How many runs are looked at: those of many accounts since their last good one.
@@ -195,10 +195,14 @@ impl Status {
         let text = |run: &Map<String, Value>, column: &str| {
             run.get(column).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
-        let mut newest: BTreeMap<String, &Map<String, Value>> = BTreeMap::new();
-        for run in &runs {
-            newest.entry(text(run, "Account")).or_insert(run);
-        }
+        let accounts: BTreeSet<String> = runs.iter().map(|run| text(run, "Account")).collect();
+        let newest: BTreeMap<String, &Map<String, Value>> = accounts
+            .into_iter()
+            .filter_map(|account| {
+                let run = verify::newest(&runs, |run| text(run, "Account") == account)?;
+                Some((account, run))
+            })
+            .collect();
         for (account, run) in newest.iter().filter(|(_, run)| text(run, "Result") == "failed") {
             let whose = if account.is_empty() { String::new() } else { format!(" of account `{account}`") };
             self.problems.push(format!("the last run{whose} failed: {}", text(run, "Message")));

@@ -14,9 +14,10 @@ use mark::Mark;
 pub(crate) use steps::SEARCHES;
 
 use crate::content::{Library, asim};
+use crate::plan::template::template_guid;
 
 /// Name of the connector's page.
-const CONNECTOR: &str = "MimecastSentinelAudit";
+pub(crate) const CONNECTOR: &str = "MimecastSentinelAudit";
 /// How many ids of a rule are tried: Azure keeps a deleted one back for about a day.
 const RULE_GENERATIONS: u32 = 8;
 
@@ -28,22 +29,12 @@ fn search_name(name: &str) -> String {
 /// The id of a rule: the same for the same workspace, rule and generation. Installations in one
 /// workspace share the rule, for it reads the table that they share: two would alert twice.
 fn rule_id(workspace_id: &str, rule: &str, generation: u32) -> String {
-    derived_id(&[workspace_id, &format!("rule/{rule}"), &generation.to_string()])
+    template_guid(&[workspace_id, &format!("rule/{rule}"), &generation.to_string()])
 }
 
 /// The id of an installation's workbook, which lives in the installation's own group.
 fn workbook_id(workspace_id: &str, installation: &str) -> String {
-    derived_id(&[workspace_id, installation, "workbook"])
-}
-
-/// The namespace in which `guid()` of a deployment template makes its ids: with it the template makes the
-/// same ones (seen in what `guid('a', 'b')` gives; Azure documents the function alone,
-/// <https://learn.microsoft.com/azure/azure-resource-manager/templates/template-functions-string#guid>).
-const TEMPLATE_NAMESPACE: uuid::Uuid = uuid::uuid!("11fb06fb-712d-4ddd-98c7-e71bbd588830");
-
-fn derived_id(parts: &[&str]) -> String {
-    let seed = parts.join("-").to_ascii_lowercase();
-    uuid::Uuid::new_v5(&TEMPLATE_NAMESPACE, seed.as_bytes()).to_string()
+    template_guid(&[workspace_id, installation, "workbook"])
 }
 
 /// The id of the next generation of a rule whose present id Azure keeps back; `None` when all were tried.

@@ -11,6 +11,9 @@ use super::symbol::symbol;
 /// How the keys of the workspace's own unifying parsers begin.
 const UNIFIER: &str = "content/unifier/";
 
+/// The key of the connector's page.
+pub(super) const CONNECTOR: &str = "content/connector";
+
 /// Name of the variable that holds the workspace's id as ids are made of it.
 pub(super) const WORKSPACE_SEED: &str = "workspaceSeed";
 
@@ -53,6 +56,9 @@ pub(super) fn writes_over(resource: &Desired) -> bool {
 pub(super) fn condition(templates: &Templates, key: &str) -> Option<Condition> {
     if key.starts_with(UNIFIER) {
         return Some(Condition::is("unifyingParsers"));
+    }
+    if key == CONNECTOR {
+        return Some(Condition::is("createConnectorPage"));
     }
     let name = key.strip_prefix("content/function/")?;
     let function = templates.library().functions.iter().find(|function| function.name == name)?;

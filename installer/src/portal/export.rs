@@ -72,6 +72,8 @@ fn parameters(intent: &Intent, inventory: &Inventory) -> Result<Map<String, Valu
         "assignRoles": intent.role_assignments == RoleAssignments::Installer,
         "purgeProtection": intent.purge_protection,
         "connectorPage": intent.content.connector_page,
+        // Only the installer reads the etag without which a page cannot be changed.
+        "createConnectorPage": intent.content.connector_page && !inventory.has_connector_page(),
         "workbook": intent.content.workbook,
         "analyticsRules": match intent.content.rules {
             Rules::Recommended => "recommended",

@@ -96,6 +96,7 @@ const STEPS: &[(&str, &str, &[Field])] = &[
         "Content",
         &[
             field("connectorPage", "Connector's page"),
+            field("createConnectorPage", "Write the page"),
             field("workbook", "Workbook"),
             field("analyticsRules", "Analytics rules"),
             field("huntingQueries", "Hunting queries"),

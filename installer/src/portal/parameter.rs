@@ -252,6 +252,11 @@ pub(super) const ALL: &[Parameter] = &[
         "Whether the Key Vault may never be purged before its time. Once on, it cannot be taken off.",
     ),
     flag("connectorPage", true, "Whether to add the connector's page to Microsoft Sentinel."),
+    flag(
+        "createConnectorPage",
+        true,
+        "Whether this deployment writes that page. False where it is there: Sentinel changes a page only for one who names the etag that it has, which a template cannot read.",
+    ),
     flag("workbook", true, "Whether to add the workbook."),
     choice("analyticsRules", "recommended", &["recommended", "all", "off"], "Which analytics rules to add."),
     flag("huntingQueries", true, "Whether to add the hunting queries."),

@@ -16,6 +16,9 @@ use crate::ui::Usual;
 /// A run is asked for again when this long has passed without a good one: by then a role may have
 /// spread.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// The same after a run that found another's lease: where a restart ended that other one, the lease ends
+/// within the minute that it lasts.
+const ASK_AGAIN_WHEN_BUSY: Duration = Duration::from_secs(15);
 /// How many rows are looked at, the newest first: more than all accounts write while one of them is waited
 /// for.
 const ROWS_LOOKED_AT: usize = 500;
@@ -64,8 +67,9 @@ pub(super) async fn good_run(
     let mut look = patience.begin("run", "run of the worker", RUN);
     let query = runs.query();
     let mut asked: Option<u64> = None;
+    let mut pause = ASK_AGAIN_AFTER;
     loop {
-        let due = asked.is_none_or(|at| patience.watch.millis() - at >= ASK_AGAIN_AFTER.as_millis() as u64);
+        let due = asked.is_none_or(|at| patience.watch.millis() - at >= pause.as_millis() as u64);
         let mut refused = None;
         if due {
             refused = patience.azure.run_function(host, key, TIMER_FUNCTION, "").await.err();
@@ -87,7 +91,10 @@ pub(super) async fn good_run(
             (Judged::Good(result), _) => return look.found(Outcome::Good, result),
             (Judged::NotSeen(_), Some(error)) => (error.to_string(), false),
             (Judged::NotSeen(result), None) => (result, false),
-            (Judged::NotGood { result, failed }, _) => (result, failed),
+            (Judged::NotGood { result, failed }, _) => {
+                pause = if failed { ASK_AGAIN_AFTER } else { ASK_AGAIN_WHEN_BUSY };
+                (result, failed)
+            }
         };
         // Nothing better comes where no further run is asked for within the limit.
         let asked_last = asked.is_some_and(|at| patience.ends_within(at, ASK_AGAIN_AFTER));
@@ -118,12 +125,11 @@ enum Judged {
 /// Judges rows, the newest first: each account by its newest.
 fn judge(rows: &[Map<String, Value>], accounts: &BTreeSet<String>) -> Judged {
     if accounts.is_empty() {
-        return judge_one(rows.first());
+        return judge_one(newest(rows, |_| true));
     }
     let mut delivered = 0;
     for account in accounts {
-        let of_account = |row: &&Map<String, Value>| text(row, "Account").eq_ignore_ascii_case(account);
-        let newest = rows.iter().find(of_account);
+        let newest = newest(rows, |row| text(row, "Account").eq_ignore_ascii_case(account));
         match judge_one(newest) {
             Judged::Good(_) => {
                 delivered += newest.and_then(|row| row.get("Delivered")?.as_u64()).unwrap_or(0);
@@ -156,6 +162,17 @@ fn judge_one(row: Option<&Map<String, Value>>) -> Judged {
         (stage, message) => format!("{result} in {stage}: {message}"),
     };
     Judged::NotGood { result: words, failed: result == "failed" }
+}
+
+/// The newest row of those that count, of rows of which the newest is the first. One of a run that left the
+/// work to another tells nothing of the work, and counts only where there is no other.
+pub(crate) fn newest(
+    rows: &[Map<String, Value>],
+    counts: impl Fn(&Map<String, Value>) -> bool,
+) -> Option<&Map<String, Value>> {
+    let mut of_them = rows.iter().filter(|row| counts(row));
+    let first = of_them.next()?;
+    std::iter::once(first).chain(of_them).find(|row| text(row, "Result") != "busy").or(Some(first))
 }
 
 /// Whether this row is of a good run.
@@ -196,6 +213,10 @@ mod tests {
         );
         // The lease was held by another run: a further one is waited for.
         assert!(matches!(judge(&[row("", "busy")], &none), Judged::NotGood { failed: false, .. }));
+        // What that other run came to is what counts.
+        assert!(matches!(judge(&[row("", "busy"), row("", "ok")], &none), Judged::Good(_)));
+        let failed = judge(&[row("", "busy"), row("", "busy"), row("", "failed")], &none);
+        assert!(matches!(failed, Judged::NotGood { failed: true, .. }));
     }
 
     #[test]

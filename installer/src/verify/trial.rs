@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::probe::{Patience, host_health, references, timer};
-use super::run::{Runs, good, good_run, text};
+use super::run::{self, Runs, good, good_run, text};
 use super::{Outcome, Probe};
 use crate::azure::{Azure, AzureError, ResourceId};
 use crate::deploy::publish::site_url;
@@ -61,7 +61,8 @@ impl Before {
         // the run's probe.
         let rows = azure.query(&watched.workspace_customer_id, &query, "").await.unwrap_or_default();
         let rows: Vec<_> = rows.records().collect();
-        let newest_of = |account: &&String| rows.iter().find(|row| text(row, "Account") == account.as_str());
+        let newest_of =
+            |account: &&String| run::newest(&rows, |row| text(row, "Account") == account.as_str());
         let newest = rows.first().map(|row| text(row, "TimeGenerated").to_owned());
         let works = |account: &&String| newest_of(account).is_some_and(good);
         Self { newest, good: watched.accounts.iter().filter(works).cloned().collect() }

@@ -14,6 +14,11 @@ use crate::stage::{Stage, connect};
 /// nothing but previews, which the data leaves out.
 const UNDESCRIBED: &[&str] = &["Microsoft.Insights/diagnosticSettings"];
 
+/// Types that are written at the version that `azure_mgmt_web` speaks, which the data lacks, and the
+/// nearest one there.
+const NEAREST: &[(&str, &str, &str)] =
+    &[("Microsoft.Web/sites/config/appsettings", "2024-04-01", "2023-12-01")];
+
 /// The type that a `PUT` writes, with the name where the body depends on it.
 fn kind(path: &str) -> String {
     if !path.contains("/providers/") {
@@ -45,13 +50,17 @@ fn described(stage: &Stage, mark: usize) -> BTreeSet<String> {
             // The description lacks them (see `content.rs`).
             page.retain(|name, _| !["graphQueriesTableName", "sampleQueries"].contains(&name.as_str()));
         }
+        if kind.ends_with("/basicPublishingCredentialsPolicies") {
+            // Described by its name, which is in the address alone.
+            body["name"] = json!(entry.path().rsplit('/').next());
+        }
         let Some(checked) = openapi::check(&kind, &version, &body) else {
             assert!(openapi::folder().is_none() || UNDESCRIBED.contains(&kind.as_str()), "{kind} {version}");
             continue;
         };
         for each in checked {
-            // The pinned versions are there, so none is held against a mere neighbour.
-            assert!(each.exact, "{kind} {version} by {}", each.version);
+            let nearest = NEAREST.contains(&(kind.as_str(), version.as_str(), each.version.as_str()));
+            assert!(each.exact || nearest, "{kind} {version} by {}", each.version);
             assert!(each.errors.is_empty(), "{kind} {version} by {}: {:#?}", each.source, each.errors);
         }
         kinds.insert(kind);

@@ -26,8 +26,6 @@ const OVERLAP_SECS: u64 = 8;
 const LATEST_SECS: u64 = 5;
 /// How long ago an event happened at most when it is made.
 const AGE_MILLIS: u64 = 1_500;
-/// Of so many runs one is killed: in life there are more runs than kills too.
-const RUNS_PER_KILL: u32 = 3;
 /// Of so many kills one leaves its lease to run out.
 const KILLS_PER_LEASE_LEFT: u32 = 10;
 /// Of so many runs one has a second one started beside it.
@@ -176,15 +174,16 @@ impl Lane {
         })
     }
 
-    /// Kills the worker so often, lets it come to rest, and counts.
-    pub(super) async fn torture(mut self, kills: u32) -> anyhow::Result<Tally> {
+    /// Kills the worker so often, each time in one of `runs_per_kill` runs, lets it come to rest, and
+    /// counts.
+    pub(super) async fn torture(mut self, kills: u32, runs_per_kill: u32) -> anyhow::Result<Tally> {
         while self.tally.kills < kills {
             let planned = fault_plan::plan(&mut self.random, self.simulator.faults());
             self.tally.faults += planned.faults;
             self.tally.lost_acceptances += planned.lost_acceptances;
             self.set_the_workers_clock_back();
             self.add_events()?;
-            if self.random.u32(..RUNS_PER_KILL) == 0 {
+            if self.random.u32(..runs_per_kill) == 0 {
                 self.run_and_kill(planned.faults).await?;
             } else if self.random.u32(..RUNS_PER_PAIR) == 0 {
                 self.run_two().await?;

@@ -6,6 +6,7 @@ use contract::cloud::CloudProfile;
 use contract::secret::Secret;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use installer::azure::publish::Service;
 use installer::azure::vault::Vault;
 use installer::azure::{Access, AzureError};
 use std::io::Write as _;
@@ -58,7 +59,8 @@ async fn no_address_that_azure_answers_takes_a_credential_elsewhere() {
             // `defaultHostName` of the site, and its publishing endpoint.
             azure.host_status(&url, &key).await.map(drop),
             azure.run_function(&url, &key, "SyncWork", "sync").await,
-            azure.publish(&url, Bytes::from_static(b"zip"), access).await.map(drop),
+            azure.publish(&url, Service::OneDeploy, Bytes::from_static(b"zip"), access).await.map(drop),
+            azure.publish(&url, Service::ZipDeployment, Bytes::from_static(b"zip"), access).await.map(drop),
             // `primaryEndpoints` of the storage account.
             azure.upload_if_absent(&url, "checkpoint.txt", Bytes::new(), access).await.map(drop),
             azure.upload_if_changed(&url, "a.zip", Bytes::new(), access).await.map(drop),
@@ -80,7 +82,7 @@ async fn no_address_that_azure_answers_takes_a_credential_elsewhere() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 12 * 12);
+    assert_eq!(tried, 12 * 13);
     let reached = stand.ground.journal.entries();
     assert!(reached.iter().all(|entry| entry.service == "entra"), "{reached:?}");
 }
