@@ -14,8 +14,13 @@ const ROW_BYTES: u64 = 700;
 /// figure; a quarter of an hour is the usual one.
 const SKEW_REFUSED_SECS: i64 = 15 * 60;
 
-/// What Mimecast said of one account, as checks.
-pub fn checks(intent: &Intent, account: &Account, seen: &Result<MimecastFacts, MimecastError>) -> Vec<Check> {
+/// What Mimecast said of one account, as checks; `begins` where its first run is still to come.
+pub fn checks(
+    intent: &Intent,
+    account: &Account,
+    seen: &Result<MimecastFacts, MimecastError>,
+    begins: bool,
+) -> Vec<Check> {
     let title = if account.key.is_empty() {
         "Mimecast".to_owned()
     } else {
@@ -27,7 +32,7 @@ pub fn checks(intent: &Intent, account: &Account, seen: &Result<MimecastFacts, M
     };
     match seen {
         Ok(facts) => {
-            let read = Check::good("mimecast", Side::Mimecast, &title, volume(intent, &title, facts));
+            let read = Check::good("mimecast", Side::Mimecast, &title, volume(intent, &title, facts, begins));
             std::iter::once(read).chain(facts.skew_secs.map(|skew| clock(account, skew))).collect()
         }
         Err(error @ MimecastError::Unread { .. }) => {
@@ -64,8 +69,8 @@ fn id(error: &MimecastError) -> &'static str {
     }
 }
 
-/// About how much there is: a day, and the first run.
-pub fn volume(intent: &Intent, whose: &str, facts: &MimecastFacts) -> String {
+/// About how much there is: a day, and the first run where one is still to come.
+pub fn volume(intent: &Intent, whose: &str, facts: &MimecastFacts, begins: bool) -> String {
     let Some(events) = facts.events_a_day else {
         return format!("{whose} lets the credentials read audit events");
     };
@@ -74,6 +79,7 @@ pub fn volume(intent: &Intent, whose: &str, facts: &MimecastFacts) -> String {
         duration_secs(&intent.collect.first_run).map(|secs| events.saturating_mul(secs) / 86_400)
     });
     let first = first
+        .filter(|_| begins)
         .map(|count| format!("; the first run reads about {count} of the last {}", intent.collect.first_run));
     format!(
         "{whose} has {events} audit events of the last 24 hours: about {megabytes} MB a day in the workspace{}",

@@ -293,10 +293,10 @@ pub struct BackfillOptions {
     /// Where answers come from.
     #[command(flatten)]
     pub answers: AnswerOptions,
-    /// Beginning of the range, RFC 3339.
+    /// Beginning of the range: RFC 3339, or a day.
     #[arg(long, value_name = "TIME")]
     pub from: String,
-    /// End of the range, RFC 3339.
+    /// End of the range: RFC 3339, or a day, which is not part of it.
     #[arg(long, value_name = "TIME")]
     pub to: String,
     /// Read only the hours whose counts differ from what was delivered.

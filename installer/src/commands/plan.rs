@@ -151,8 +151,9 @@ pub(super) async fn look(
     let mimecast = mimecast?;
     let mut checks = signed_in;
     let mut facts = Vec::new();
+    let begins = inventory.as_ref().map_or(true, |inventory| inventory.settings.is_none());
     for (account, seen) in intent.accounts.iter().zip(&mimecast) {
-        checks.extend(check::mimecast::checks(intent, account, seen));
+        checks.extend(check::mimecast::checks(intent, account, seen, begins));
         facts.extend(seen.as_ref().ok());
     }
     let known = inventory.as_ref().ok().and_then(|inventory| delivery::known(intent, inventory));

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use contract::resources::{QUEUE_FUNCTION, TIMER_FUNCTION};
 use contract::streams::HEALTH_TABLE;
 use serde_json::{Map, Value, json};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{Date, OffsetDateTime};
 
 use super::arguments::{AnswerOptions, BackfillOptions, Global, LogsOptions};
 use super::status::{self, Selected};
@@ -147,7 +148,7 @@ pub(super) fn line(run: &Map<String, Value>) -> String {
         _ => String::new(),
     };
     let mut text = format!(
-        "{} {:<7} {:<8}{account} read {} repeated {} delivered {} dead-lettered {} lag {} s",
+        "{} {:<7} {:<8}{account} read {} repeated {} delivered {} dead-lettered {} lag {}",
         cell("TimeGenerated"),
         cell("Result"),
         cell("Trigger"),
@@ -155,7 +156,7 @@ pub(super) fn line(run: &Map<String, Value>) -> String {
         cell("Repeated"),
         cell("Delivered"),
         cell("DeadLettered"),
-        cell("LagSeconds"),
+        run.get("LagSeconds").and_then(Value::as_i64).map_or("-".to_owned(), |lag| format!("{lag} s")),
     );
     if !matches!(cell("Message").as_str(), "" | "-") {
         let _ = write!(text, "\n    {} {}: {}", cell("Stage"), cell("ErrorCode"), cell("Message"));
@@ -234,6 +235,22 @@ pub(super) async fn pace(
     Ok(0)
 }
 
+/// A time as a person writes it: RFC 3339, or a day, which begins at midnight UTC.
+fn instant(name: &str, text: &str) -> Result<OffsetDateTime, Failure> {
+    let day = || {
+        Date::parse(text, format_description!("[year]-[month]-[day]")).map(|day| day.midnight().assume_utc())
+    };
+    OffsetDateTime::parse(text, &Rfc3339).or_else(|_| day()).map_err(|_| {
+        Failure::user(
+            Code::Range,
+            format!(
+                "`{name} {text}` is not a time; accepted: RFC 3339, such as 2026-11-25T00:00:00Z, or a day, such as \
+                 2026-11-25, which begins at midnight UTC"
+            ),
+        )
+    })
+}
+
 /// Runs `backfill`.
 pub(super) async fn backfill(
     world: &World,
@@ -241,14 +258,6 @@ pub(super) async fn backfill(
     global: &Global,
     options: &BackfillOptions,
 ) -> Result<u8, Failure> {
-    let instant = |name: &str, text: &str| {
-        OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
-            Failure::user(
-                Code::Range,
-                format!("`{name} {text}` is not a time; accepted: RFC 3339, such as 2026-11-25T00:00:00Z"),
-            )
-        })
-    };
     let (from, to) = (instant("--from", &options.from)?, instant("--to", &options.to)?);
     if from >= to {
         return Err(Failure::user(Code::Range, "--from must be before --to"));
@@ -292,7 +301,26 @@ pub(super) async fn replay(
 mod tests {
     use serde_json::json;
 
-    use super::line;
+    use time::macros::datetime;
+
+    use super::{instant, line};
+
+    #[test]
+    fn a_day_begins_at_midnight() {
+        let at = |text: &str| instant("--from", text).ok();
+        assert_eq!(at("2026-11-20"), Some(datetime!(2026-11-20 00:00 UTC)));
+        assert_eq!(at("2026-11-20T01:00:00+01:00"), Some(datetime!(2026-11-20 00:00 UTC)));
+        assert_eq!(at("20.11.2026"), None);
+        assert_eq!(at("2026-02-30"), None);
+    }
+
+    #[test]
+    fn a_run_that_left_the_work_to_another_has_no_lag() {
+        let run = json!({ "TimeGenerated": "2026-11-25T00:00:00Z", "Result": "busy", "Trigger": "timer",
+            "LagSeconds": null });
+        let text = line(run.as_object().expect("an object"));
+        assert!(text.ends_with(" lag -"), "{text}");
+    }
 
     #[test]
     fn a_failed_run_says_why_on_a_line_of_its_own() {

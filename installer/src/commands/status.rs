@@ -252,7 +252,7 @@ impl Status {
         };
         let mut text = format!("Installation `{}` in `{}`\n", subject.installation, subject.resource_group);
         for (name, value) in &self.facts {
-            let _ = writeln!(text, "  {name:<12} {}", plain(value));
+            let _ = writeln!(text, "  {:<12} {}", name.replace('_', " "), plain(value));
         }
         for run in &self.runs {
             let _ = writeln!(text, "  run          {}", runs::line(run));
@@ -263,7 +263,10 @@ impl Status {
         for problem in &self.problems {
             let _ = writeln!(text, "  problem      {problem}");
         }
-        if self.problems.is_empty() {
+        let paused = self.facts.get("paused") == Some(&json!(true));
+        if paused {
+            text.push_str("Paused: nothing is collected until `mimecast-sentinel resume`.\n");
+        } else if self.problems.is_empty() {
             text.push_str("All is well.\n");
         }
         text
