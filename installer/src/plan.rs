@@ -11,7 +11,10 @@ mod moved;
 pub mod output;
 pub(crate) mod publish;
 pub mod removal;
+mod resource;
+mod role;
 pub mod rotation;
+mod secret;
 pub mod setting;
 mod site;
 pub mod step;
@@ -20,18 +23,18 @@ pub mod template;
 #[cfg(test)]
 mod tests;
 pub mod trial;
+mod vault;
 
 use std::collections::BTreeMap;
 
-use contract::settings::MIMECAST_SENTINEL_ANSWERS;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::answers::intent::{Intent, OnDeletedVault, RoleAssignments, TunedContent};
-use crate::answers::recorded;
-use crate::inventory::{Inventory, installation_of};
-use change::{Change, PropertyChange, differences};
-use desired::{Conduct, Desired, Ids};
+use crate::answers::intent::{Intent, TunedContent};
+use crate::inventory::Inventory;
+use change::Change;
+use desired::{Desired, Ids};
+pub use role::role_command;
 pub use step::{Action, Finding, PackageBefore, Rotation, Severity, Step, Trial, Watched};
 use template::{TemplateError, Templates};
 
@@ -257,308 +260,6 @@ impl Planner<'_> {
         }
         Ok(())
     }
-
-    fn resource(&mut self, mut resource: Desired) -> Result<(), TemplateError> {
-        let known = |step: &str, pointer: &str| self.known(step, pointer);
-        output::fill(&mut resource.body, &known);
-        resource.id = output::fill_text(&resource.id, &known);
-        let namespace = resource.resource_type.split('/').next().unwrap_or_default().to_owned();
-        let registrations: Vec<String> = self
-            .steps
-            .iter()
-            .filter(|step| {
-                matches!(&step.action, Action::RegisterProvider { namespace: each, .. } if each.eq_ignore_ascii_case(&namespace))
-            })
-            .map(|step| step.key.clone())
-            .collect();
-        resource.depends_on.extend(registrations);
-        if resource.key == "function_app" {
-            // The app reads its references when it is made.
-            let roles = self.steps.iter().filter(|step| step.key.starts_with(foreign::ROLE_KEYS));
-            resource.depends_on.extend(roles.map(|step| step.key.clone()).collect::<Vec<_>>());
-        }
-
-        match resource.conduct.clone() {
-            Conduct::Role => {
-                self.role(resource);
-                Ok(())
-            }
-            Conduct::Secret(answer) => {
-                self.secret(resource, answer);
-                Ok(())
-            }
-            Conduct::Site => self.site(resource),
-            Conduct::Group => {
-                self.group(resource);
-                Ok(())
-            }
-            Conduct::Table => {
-                self.table(resource);
-                Ok(())
-            }
-            Conduct::Own => {
-                self.own(resource);
-                Ok(())
-            }
-            Conduct::Content => {
-                self.content(resource);
-                Ok(())
-            }
-        }
-    }
-
-    fn put(&mut self, resource: Desired, change: Change) {
-        let undo = match (&change, &resource.conduct) {
-            (Change::Create, Conduct::Own | Conduct::Site | Conduct::Content) => {
-                Some(Action::Delete { id: resource.id.clone(), api_version: resource.api_version.to_owned() })
-            }
-            (Change::Create, Conduct::Group) => Some(Action::DeleteEmptyGroup {
-                id: resource.id.clone(),
-                api_version: resource.api_version.to_owned(),
-            }),
-            _ => None,
-        };
-        self.steps.push(Step {
-            key: resource.key,
-            title: resource.title,
-            action: Action::PutResource {
-                id: resource.id,
-                api_version: resource.api_version.to_owned(),
-                body: resource.body,
-            },
-            depends_on: resource.depends_on,
-            change,
-            undo,
-        });
-    }
-
-    /// Whether a resource that is there may be changed: it carries our mark, or it is part of one
-    /// that does.
-    fn ours(&mut self, resource: &Desired, actual: &Value) -> bool {
-        let takes_tags = resource.body.get("tags").is_some();
-        if !takes_tags || installation_of(actual) == Some(self.intent.name.as_str()) {
-            return true;
-        }
-        let whose = installation_of(actual)
-            .map(|other| format!("belongs to the installation `{other}`"))
-            .unwrap_or_else(|| "does not carry this installation's tag".to_owned());
-        self.findings.push(Finding::refuses(
-            "stranger",
-            format!("{} is there already and {whose}; it is left alone", resource.title),
-            format!("choose another `name`, or remove `{}` yourself", resource.id),
-        ));
-        false
-    }
-
-    fn own(&mut self, mut resource: Desired) {
-        let Some(actual) = self.inventory.resource(&resource.id) else {
-            if resource.resource_type == "Microsoft.KeyVault/vaults" {
-                self.deleted_vault(&mut resource);
-            }
-            return self.put(resource, Change::Create);
-        };
-        if !self.ours(&resource, actual) || self.sends_elsewhere(&resource, actual) {
-            return;
-        }
-        // Taking a vault back is for one that is deleted; this one is there.
-        if let Some(properties) = resource.body.get_mut("properties").and_then(Value::as_object_mut) {
-            properties.remove("createMode");
-        }
-        let changes = differences(&resource.body, actual);
-        if changes.is_empty() {
-            return self.keep(&resource);
-        }
-        keep_tags(&mut resource.body, actual);
-        self.put(resource, Change::Update(changes));
-    }
-
-    fn deleted_vault(&mut self, resource: &mut Desired) {
-        if let Some(deleted) = &self.inventory.deleted_vault {
-            if deleted.ours && self.intent.on_deleted_vault == OnDeletedVault::Purge {
-                let key = "key_vault/purge".to_owned();
-                self.steps.push(Step {
-                    key: key.clone(),
-                    title: format!("deleted {}, purged for good", resource.title),
-                    action: Action::PurgeVault {
-                        id: deleted.id.clone(),
-                        api_version: resource.api_version.to_owned(),
-                    },
-                    depends_on: resource.depends_on.clone(),
-                    change: Change::Run,
-                    undo: None,
-                });
-                resource.depends_on.push(key);
-            } else if deleted.ours {
-                self.findings.push(Finding::notes(
-                    "deleted-vault",
-                    format!(
-                        "{} was deleted and is recovered, with the secrets that were in it",
-                        resource.title
-                    ),
-                ));
-            } else {
-                self.findings.push(Finding::refuses(
-                    "deleted-vault",
-                    format!(
-                        "the name of {} is held by a deleted vault that was `{}`",
-                        resource.title, deleted.vault_id
-                    ),
-                    "choose another `name`, or have that vault purged by its owner",
-                ));
-            }
-        }
-    }
-
-    fn group(&mut self, resource: Desired) {
-        if self.inventory.resource(&resource.id).is_some() {
-            return self.keep(&resource);
-        }
-        if !self.intent.create_resource_group {
-            self.findings.push(Finding::refuses(
-                "resource-group",
-                format!("{} is not there", resource.title),
-                "make it, or set `azure.create_resource_group: true`",
-            ));
-        }
-        self.put(resource, Change::Create);
-    }
-
-    fn table(&mut self, mut resource: Desired) {
-        let Some(actual) = self.inventory.resource(&resource.id) else {
-            return self.put(resource, Change::Create);
-        };
-        let name = resource.id.rsplit('/').next().unwrap_or_default().to_owned();
-        let columns = if name == contract::streams::AUDIT_TABLE {
-            contract::streams::AUDIT_COLUMNS
-        } else {
-            contract::streams::HEALTH_COLUMNS
-        };
-        self.findings.extend(table::findings(self.intent, &name, columns, actual));
-        if table::classic(actual) && self.intent.migrate_classic_table {
-            let key = format!("{}/migrate", resource.key);
-            self.steps.push(Step {
-                key: key.clone(),
-                title: format!("migration of the classic table `{name}`"),
-                action: Action::MigrateTable {
-                    id: resource.id.clone(),
-                    api_version: resource.api_version.to_owned(),
-                },
-                depends_on: resource.depends_on.clone(),
-                change: Change::Run,
-                undo: None,
-            });
-            resource.depends_on.push(key);
-        }
-        let changes = differences(&resource.body, actual);
-        if changes.is_empty() {
-            return self.keep(&resource);
-        }
-        self.put(resource, Change::Update(changes));
-    }
-
-    fn secret(&mut self, resource: Desired, answer: String) {
-        let actual = self.inventory.resource(&resource.id);
-        let changes = if actual.is_some() { self.account_changes(&answer) } else { Vec::new() };
-        if let Some(actual) = actual.filter(|_| changes.is_empty()) {
-            let version = actual["properties"]["secretUriWithVersion"]
-                .as_str()
-                .and_then(|uri| uri.rsplit('/').next())
-                .map(|version| format!(", version {version}"))
-                .unwrap_or_default();
-            self.kept.push(Kept {
-                key: resource.key.clone(),
-                title: format!("{} (its value is kept{version})", resource.title),
-            });
-            return;
-        }
-        let vault_uri = output::mark("key_vault", "/properties/vaultUri");
-        self.steps.push(Step {
-            key: resource.key,
-            title: resource.title,
-            action: Action::PutSecret {
-                vault_id: self.ids.key_vault.clone(),
-                vault_uri: output::fill_text(&vault_uri, &|step, pointer| self.known(step, pointer)),
-                name: resource.id.rsplit('/').next().unwrap_or_default().to_owned(),
-                answer,
-            },
-            depends_on: resource.depends_on,
-            change: if changes.is_empty() { Change::Create } else { Change::Update(changes) },
-            // It goes with its vault.
-            undo: None,
-        });
-    }
-
-    /// What the secret of one of several accounts holds beside its secrets, as far as it differs from what
-    /// was recorded when it was written: its value cannot be compared, and no app setting has it.
-    fn account_changes(&self, path: &str) -> Vec<PropertyChange> {
-        let account = self.intent.accounts.iter().find(|account| account.path == path);
-        let settings = self.inventory.settings.as_ref();
-        let recorded = settings.and_then(|settings| settings.get(MIMECAST_SENTINEL_ANSWERS));
-        let (Some(account), Some(recorded)) = (account, recorded) else { return Vec::new() };
-        let changes = recorded::account_differences(recorded, &self.intent.recorded, &account.key);
-        changes
-            .into_iter()
-            .map(|(word, before, after)| PropertyChange {
-                path: word,
-                before: before.map(Value::from),
-                after: after.map_or(Value::Null, Value::from),
-            })
-            .collect()
-    }
-
-    fn role(&mut self, resource: Desired) {
-        let scope = resource.scope.clone().unwrap_or_default();
-        let principal = resource.body["properties"]["principalId"].as_str().unwrap_or_default().to_owned();
-        let role = resource.body["properties"]["roleDefinitionId"]
-            .as_str()
-            .and_then(|id| id.rsplit('/').next())
-            .unwrap_or_default()
-            .to_owned();
-        if self.inventory.assignments.iter().any(|each| each.is(&scope, &principal, &role)) {
-            return self.keep(&resource);
-        }
-        if self.intent.role_assignments == RoleAssignments::External {
-            self.findings.push(Finding::warns(
-                "role-to-give",
-                format!("{} is to be given by an administrator, and is waited for", resource.title),
-                role_command(&scope, &output::readable(&principal), &role),
-            ));
-            self.steps.push(Step {
-                key: resource.key,
-                title: resource.title,
-                action: Action::AwaitRole {
-                    scope,
-                    api_version: resource.api_version.to_owned(),
-                    principal_id: principal,
-                    role,
-                },
-                depends_on: resource.depends_on,
-                change: Change::Run,
-                undo: None,
-            });
-            return;
-        }
-        let api_version = resource.api_version.to_owned();
-        self.steps.push(Step {
-            key: resource.key,
-            title: resource.title,
-            action: Action::AssignRole {
-                scope: scope.clone(),
-                api_version: api_version.clone(),
-                body: resource.body,
-            },
-            depends_on: resource.depends_on,
-            change: Change::Create,
-            undo: Some(Action::UnassignRole { scope, api_version, principal_id: principal, role }),
-        });
-    }
-}
-
-/// The command by which an administrator gives a role.
-pub fn role_command(scope: &str, principal_id: &str, role: &str) -> String {
-    format!(
-        "az role assignment create --role {role} --assignee-object-id '{principal_id}' --assignee-principal-type ServicePrincipal --scope '{scope}'"
-    )
 }
 
 /// The value of a tag of a resource.
@@ -569,19 +270,4 @@ pub fn tag<'a>(resource: &'a Value, name: &str) -> Option<&'a str> {
         .1
         .as_str()
         .filter(|value| !value.is_empty())
-}
-
-/// Adds the tags that a resource has to the body that is to be written: a write replaces them all,
-/// and a person's own stay.
-fn keep_tags(body: &mut Value, actual: &Value) {
-    let (Some(wanted), Some(there)) =
-        (body.get_mut("tags").and_then(Value::as_object_mut), actual.get("tags").and_then(Value::as_object))
-    else {
-        return;
-    };
-    for (name, value) in there {
-        if !wanted.keys().any(|each| each.eq_ignore_ascii_case(name)) {
-            wanted.insert(name.clone(), value.clone());
-        }
-    }
 }

@@ -4,15 +4,15 @@ mod purge;
 
 use std::collections::BTreeSet;
 
+use super::Plan;
 use super::change::Change;
 use super::content;
 use super::desired::{self, Ids};
 use super::step::{Action, Finding, Step};
 use super::template::{TemplateError, Templates, api_version};
-use super::{Plan, installation_of};
 use crate::answers::intent::TunedContent;
-use crate::inventory::Inventory;
 use crate::inventory::leftovers::Leftovers;
+use crate::inventory::{Inventory, installation_of};
 
 /// How much is taken away.
 #[derive(Debug, Clone, PartialEq, Eq)]

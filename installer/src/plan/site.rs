@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use super::change::{Change, PropertyChange, differences};
 use super::desired::Desired;
+use super::resource::keep_tags;
 use super::step::{Action, Finding, Step};
 use super::template::TemplateError;
-use super::{Planner, keep_tags, output};
+use super::{Planner, output};
 use crate::answers::recorded;
 
 impl Planner<'_> {

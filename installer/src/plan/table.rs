@@ -3,7 +3,10 @@
 use contract::streams::Column;
 use serde_json::{Value, json};
 
-use super::step::Finding;
+use super::Planner;
+use super::change::{Change, differences};
+use super::desired::Desired;
+use super::step::{Action, Finding, Step};
 use crate::answers::intent::Intent;
 
 /// What the description of a table begins with that an installer made.
@@ -101,4 +104,39 @@ pub fn findings(intent: &Intent, name: &str, columns: &[Column], table: &Value) 
         }
     }
     findings
+}
+
+impl Planner<'_> {
+    pub(super) fn table(&mut self, mut resource: Desired) {
+        let Some(actual) = self.inventory.resource(&resource.id) else {
+            return self.put(resource, Change::Create);
+        };
+        let name = resource.id.rsplit('/').next().unwrap_or_default().to_owned();
+        let columns = if name == contract::streams::AUDIT_TABLE {
+            contract::streams::AUDIT_COLUMNS
+        } else {
+            contract::streams::HEALTH_COLUMNS
+        };
+        self.findings.extend(findings(self.intent, &name, columns, actual));
+        if classic(actual) && self.intent.migrate_classic_table {
+            let key = format!("{}/migrate", resource.key);
+            self.steps.push(Step {
+                key: key.clone(),
+                title: format!("migration of the classic table `{name}`"),
+                action: Action::MigrateTable {
+                    id: resource.id.clone(),
+                    api_version: resource.api_version.to_owned(),
+                },
+                depends_on: resource.depends_on.clone(),
+                change: Change::Run,
+                undo: None,
+            });
+            resource.depends_on.push(key);
+        }
+        let changes = differences(&resource.body, actual);
+        if changes.is_empty() {
+            return self.keep(&resource);
+        }
+        self.put(resource, Change::Update(changes));
+    }
 }

@@ -10,8 +10,9 @@ use super::{alias, item_of, remarked, removal};
 use crate::answers::intent::{Rules, TunedContent};
 use crate::plan::change::{Change, PropertyChange};
 use crate::plan::desired::Desired;
+use crate::plan::resource::keep_tags;
 use crate::plan::template::{TemplateError, api_version};
-use crate::plan::{Action, Finding, Planner, Step, keep_tags};
+use crate::plan::{Action, Finding, Planner, Step};
 
 /// Type of saved searches: functions and hunting queries.
 pub(crate) const SEARCHES: &str = "Microsoft.OperationalInsights/workspaces/savedSearches";
