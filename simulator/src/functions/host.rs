@@ -1,31 +1,24 @@
 //! One site's Functions host: which package it runs, its workers, and what became of them.
 
+mod invoke;
+mod timers;
+mod worker;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use super::invocation::{Cause, Failure, Invocation, TimerStatus, queue_payload, read_answer, timer_payload};
+use super::invocation::{Invocation, TimerStatus};
 use super::package::{Function, Package, Trigger};
-use super::process::{Exit, Lines, Process};
+use super::process::{Lines, Process};
 use super::{Firing, HostOptions, storage};
 use crate::state::State;
-
-/// Three errors within thirty minutes stop the host (azure-functions-host, `WorkerConcurrency` and
-/// `HttpWorkerChannel` restart policy).
-const FAULTS: usize = 3;
-const FAULT_WINDOW: time::Duration = time::Duration::minutes(30);
-/// The host's own patience beyond `functionTimeout` (azure-functions-host, `DefaultHttpWorkerService`).
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How often the schedule is compared with the simulator's clock.
-const TICK: Duration = Duration::from_millis(200);
 
 /// What a host is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -333,212 +326,6 @@ impl Host {
         self.lock().condition = Condition::Error(reasons);
     }
 
-    /// Runs one worker for as long as this start of the host lasts.
-    async fn run_worker(
-        self: Arc<Self>,
-        instance: usize,
-        generation: u64,
-        package: Arc<Package>,
-        environment: BTreeMap<String, String>,
-        tell: oneshot::Sender<()>,
-    ) {
-        let mut tell = Some(tell);
-        loop {
-            let limit = self.options().start_limit;
-            let started = Process::start(&package, &environment, &self.lines, &self.http, limit).await;
-            let (fault, last) = match started {
-                Err(error) => (chain(&error), false),
-                Ok(process) => {
-                    let process = Arc::new(process);
-                    {
-                        let mut inner = self.lock();
-                        if inner.generation != generation {
-                            return;
-                        }
-                        if let Some(place) = inner.processes.get_mut(instance) {
-                            *place = Some(process.clone());
-                        }
-                    }
-                    if let Some(tell) = tell.take() {
-                        // Nobody waits where the start was given up.
-                        let _ = tell.send(());
-                    }
-                    let exit = process.ended().await;
-                    match exit {
-                        Exit::Code(200) => (String::new(), false),
-                        Exit::Code(0) => (String::new(), true),
-                        Exit::Code(code) => (format!("the worker exited with code {code}"), false),
-                        Exit::Killed => ("the worker was killed".to_owned(), false),
-                    }
-                }
-            };
-            let mut inner = self.lock();
-            if inner.generation != generation {
-                return;
-            }
-            if let Some(place) = inner.processes.get_mut(instance) {
-                *place = None;
-            }
-            if last {
-                inner.condition = Condition::WorkerEnded;
-                return;
-            }
-            if !fault.is_empty() {
-                let now = self.state.now();
-                inner.faults.retain(|at| now - *at < FAULT_WINDOW);
-                inner.faults.push(now);
-                if inner.faults.len() >= FAULTS {
-                    let text = format!("exceeded language worker restart retry count: {fault}");
-                    inner.condition = Condition::Error(vec![text]);
-                    for process in inner.processes.iter_mut().filter_map(Option::take) {
-                        process.kill();
-                    }
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Fires the timers when the simulator's clock says so. A time that was missed fires once, late.
-    async fn follow_schedules(self: Arc<Self>) {
-        loop {
-            tokio::time::sleep(TICK).await;
-            let now = self.state.now();
-            let Some(package) = self.package() else { continue };
-            for function in package.functions.iter().filter(|function| !function.disabled) {
-                let Ok(Trigger::Timer { schedule, .. }) = &function.trigger else { continue };
-                let status = self.timer_status(&function.name, || schedule.next(now), now);
-                if status.is_some_and(|status| status.next <= now) {
-                    // One at a time: a timer does not overlap itself.
-                    self.fire(&function.name).await;
-                }
-            }
-        }
-    }
-
-    fn timer_status(
-        &self,
-        function: &str,
-        next: impl FnOnce() -> Option<OffsetDateTime>,
-        now: OffsetDateTime,
-    ) -> Option<TimerStatus> {
-        let mut inner = self.lock();
-        if let Some(status) = inner.timers.get(function) {
-            return Some(*status);
-        }
-        let status = TimerStatus { last: None, next: next()?, last_updated: now };
-        inner.timers.insert(function.to_owned(), status);
-        Some(status)
-    }
-
-    /// The function of this name, if the host has loaded it.
-    fn loaded(&self, name: &str) -> Result<(Function, Trigger), Failure> {
-        let package = self.package();
-        let function = package.iter().flat_map(|package| &package.functions).find(|each| each.name == name);
-        let function = function.ok_or_else(|| Failure::NotRun(format!("there is no function `{name}`")))?;
-        match &function.trigger {
-            Ok(trigger) => Ok((function.clone(), trigger.clone())),
-            Err(reason) => Err(Failure::NotRun(format!("the function `{name}` is in error: {reason}"))),
-        }
-    }
-
-    /// Runs a timer function as the timer does when it is due, and moves its schedule on.
-    pub(crate) async fn fire(&self, name: &str) -> Invocation {
-        let now = self.state.now();
-        let payload = self.loaded(name).and_then(|(function, trigger)| match trigger {
-            Trigger::Timer { .. } if function.disabled => {
-                Err(Failure::NotRun(format!("the function `{name}` is disabled")))
-            }
-            Trigger::Timer { binding, schedule, monitored } => {
-                let status = self.timer_status(name, || Some(now), now);
-                // More than a minute late is past due here; the host compares with its monitor's interval.
-                let past_due = status.is_some_and(|status| now - status.next > time::Duration::minutes(1));
-                let payload = timer_payload(name, &binding, status.filter(|_| monitored), past_due, now);
-                let next = schedule.next(now).unwrap_or(now);
-                let moved = TimerStatus { last: Some(now), next, last_updated: now };
-                self.lock().timers.insert(name.to_owned(), moved);
-                Ok(payload)
-            }
-            Trigger::Queue { .. } => Err(Failure::NotRun(format!("the function `{name}` has no timer"))),
-        });
-        self.invoke(name, Cause::Timer, 0, payload).await
-    }
-
-    /// Runs a function as the admin endpoint does. A timer function gets an ordinary payload whatever
-    /// the input is (azure-webjobs-sdk-extensions, `TimerTriggerBinding.BindAsync`); a queue function
-    /// gets the input as its message.
-    pub(crate) async fn run_by_hand(&self, name: &str, input: &str) -> Invocation {
-        let now = self.state.now();
-        let payload = self.loaded(name).map(|(_, trigger)| match trigger {
-            Trigger::Timer { binding, monitored, .. } => {
-                let status = self.lock().timers.get(name).copied();
-                timer_payload(name, &binding, status.filter(|_| monitored), false, now)
-            }
-            Trigger::Queue { binding, .. } => queue_payload(name, &binding, input, None, now),
-        });
-        self.invoke(name, Cause::Admin, 0, payload).await
-    }
-
-    /// Sends an invocation to a worker, reads its answer strictly and keeps what became of it.
-    pub(crate) async fn invoke(
-        &self,
-        function: &str,
-        cause: Cause,
-        instance: usize,
-        payload: Result<Value, Failure>,
-    ) -> Invocation {
-        let _under_way = self.begin();
-        let id = Uuid::new_v4();
-        let started_at = self.state.now();
-        let outcome = match payload {
-            Ok(payload) => self.send(function, instance, id, &payload).await,
-            Err(failure) => Err(failure),
-        };
-        let invocation =
-            Invocation { id, function: function.to_owned(), cause, instance, started_at, outcome };
-        self.lock().invocations.push(invocation.clone());
-        invocation
-    }
-
-    async fn send(
-        &self,
-        function: &str,
-        instance: usize,
-        id: Uuid,
-        payload: &Value,
-    ) -> Result<serde_json::Map<String, Value>, Failure> {
-        let (process, timeout) = {
-            let inner = self.lock();
-            let process = inner.processes.get(instance).cloned().flatten();
-            let timeout = inner.package.as_ref().map(|package| package.timeout).unwrap_or_default();
-            let reason = || Failure::NotRun(format!("no worker serves: {:?}", inner.condition));
-            (process.ok_or_else(reason)?, timeout)
-        };
-        let request = self
-            .http
-            .post(format!("http://127.0.0.1:{}/{function}", process.port))
-            .header("x-azure-functions-invocationid", id.to_string())
-            .header("x-azure-functions-hostversion", super::HOST_VERSION)
-            .header("user-agent", format!("Azure-Functions-Host/{}", super::HOST_VERSION))
-            .header("content-type", "application/json; charset=utf-8")
-            .body(payload.to_string())
-            .timeout(timeout + PATIENCE);
-        let failed = |error: reqwest::Error| {
-            if error.is_timeout() {
-                // A timeout restarts the worker.
-                process.kill();
-                Failure::TimedOut
-            } else {
-                Failure::NoAnswer(chain(&error))
-            }
-        };
-        let response = request.send().await.map_err(failed)?;
-        let status = response.status().as_u16();
-        let content_type =
-            response.headers().get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let body = response.bytes().await.map_err(failed)?;
-        read_answer(status, content_type.as_deref(), &body)
-    }
 }
 
 impl Drop for Host {
