@@ -325,7 +325,6 @@ impl Host {
         self.stop();
         self.lock().condition = Condition::Error(reasons);
     }
-
 }
 
 impl Drop for Host {
