@@ -12,7 +12,7 @@ pub(crate) fn check(data: &[u8]) {
         // and time, where ours asks for a `T` or a blank.
         let parted = text.as_bytes().get(10).is_some_and(|byte| b"Tt ".contains(byte));
         let taken = OffsetDateTime::parse(text, &Rfc3339)
-            .is_ok_and(|time| (1..=9999).contains(&time.to_utc().year()));
+            .is_ok_and(|time| time.checked_to_utc().is_some_and(|time| (1..=9999).contains(&time.year())));
         assert!(!(parted && taken));
         return;
     };

@@ -107,7 +107,11 @@ impl Backfill {
     fn parse(from: &str, to: &str, only_missing: bool) -> Result<Self, String> {
         let time = |text: &str| {
             OffsetDateTime::parse(text, &Rfc3339)
-                .map_err(|_| format!("`{text}` is not a time; write it like 2026-11-25T00:00:00Z"))
+                .ok()
+                .and_then(|at| at.checked_to_offset(time::UtcOffset::UTC))
+                // The day after it is reckoned with, and has to be a time too.
+                .filter(|at| (1..9999).contains(&at.year()))
+                .ok_or_else(|| format!("`{text}` is not a time; write it like 2026-11-25T00:00:00Z"))
         };
         let (from, to) = (time(from)?, time(to)?);
         if from >= to {
@@ -327,6 +331,11 @@ mod tests {
     fn a_range_must_end_after_its_start() {
         assert!(Work::parse("backfill 2026-11-25T00:00:00Z 2026-11-24T00:00:00Z").is_err());
         assert!(Work::parse("backfill yesterday today").is_err());
+        // No year that is reckoned with ends beyond the calendar's.
+        for end in ["9999-12-31T23:50:59-22:01", "9999-12-31T23:50:59Z", "0000-01-01T00:00:00+01:00"] {
+            assert!(Work::parse(&format!("backfill 2026-11-24T00:00:00Z {end}")).is_err(), "{end}");
+            assert!(Work::parse(&format!("backfill {end} 2026-11-24T00:00:00Z")).is_err(), "{end}");
+        }
         assert!(matches!(
             Work::parse("backfill 2026-11-24T00:00:00Z 2026-11-25T00:00:00Z only-missing"),
             Ok(Work::Backfill(backfill)) if backfill.only_missing

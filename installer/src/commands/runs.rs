@@ -240,7 +240,12 @@ fn instant(name: &str, text: &str) -> Result<OffsetDateTime, Failure> {
     let day = || {
         Date::parse(text, format_description!("[year]-[month]-[day]")).map(|day| day.midnight().assume_utc())
     };
-    OffsetDateTime::parse(text, &Rfc3339).or_else(|_| day()).map_err(|_| {
+    let read = OffsetDateTime::parse(text, &Rfc3339).or_else(|_| day()).ok();
+    // As the worker takes it.
+    let read = read
+        .and_then(|at| at.checked_to_offset(time::UtcOffset::UTC))
+        .filter(|at| (1..9999).contains(&at.year()));
+    read.ok_or_else(|| {
         Failure::user(
             Code::Range,
             format!(
@@ -264,8 +269,7 @@ pub(super) async fn backfill(
     }
     let found = find(world, ui, global, &options.answers).await?;
     let only = if options.only_missing { " only-missing" } else { "" };
-    let written =
-        |time: OffsetDateTime| time.to_offset(time::UtcOffset::UTC).format(&Rfc3339).unwrap_or_default();
+    let written = |time: OffsetDateTime| time.format(&Rfc3339).unwrap_or_default();
     let work = format!("backfill {} {}{only}", written(from), written(to));
     let asked = match &options.account {
         Some(account) => json!({ "account": account, "work": work }).to_string(),
@@ -312,6 +316,7 @@ mod tests {
         assert_eq!(at("2026-11-20T01:00:00+01:00"), Some(datetime!(2026-11-20 00:00 UTC)));
         assert_eq!(at("20.11.2026"), None);
         assert_eq!(at("2026-02-30"), None);
+        assert_eq!(at("9999-12-31T23:50:59-22:01"), None);
     }
 
     #[test]
