@@ -19,7 +19,7 @@ mod slice;
 
 use std::time::Duration;
 
-use contract::checkpoint::{Checkpoint, OpenWindow, Purpose};
+use contract::checkpoint::{Checkpoint, DayCount, OpenWindow, Purpose};
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
@@ -365,13 +365,13 @@ impl Account {
         };
         // The window may close earlier than it ends, where this machine's clock runs ahead.
         let needed = closes_at - self.settings.collect.overlap - self.settings.collect.settle - CLOCK_MARGIN;
+        let collected_from = *progress.checkpoint.collected_from.get_or_insert(start);
         let wanted = match purpose {
-            Purpose::Advance => self.unchecked_from(&progress.checkpoint).unwrap_or(needed),
+            Purpose::Advance => unchecked_from(collected_from, &progress.checkpoint.days),
             // The next slice begins in the second in which this one ends.
             Purpose::Reread => start,
         };
         progress.remembered.set_horizon(needed, wanted);
-        progress.checkpoint.collected_from.get_or_insert(start);
         match progress.checkpoint.open.as_ref().filter(|_| chosen.resumed || purpose == Purpose::Reread) {
             Some(open) => Resume { token: open.next_page.clone().map(PageToken::from), pages: open.pages },
             None => {
@@ -380,13 +380,6 @@ impl Account {
                 Resume::default()
             }
         }
-    }
-
-    /// The start of the first day whose completeness will be checked and has not been yet.
-    fn unchecked_from(&self, checkpoint: &Checkpoint) -> Option<OffsetDateTime> {
-        let from = checkpoint.collected_from?;
-        let day = checkpoint.days.iter().find(|day| !day.checked && day.day >= from.date())?;
-        Some(day.day.midnight().assume_utc())
     }
 
     /// Everything of the window is safe: the watermark moves, or the past range grows shorter. `read`
@@ -471,5 +464,47 @@ fn state(checkpoint: &Checkpoint) -> WindowState {
         closed_until: checkpoint.closed_until,
         open: open.map(|open| Window { start: open.start, end: open.end }),
         slice: checkpoint.slice_secs.map(Duration::from_secs),
+    }
+}
+
+/// The start of the first day whose completeness has not been checked. Of a day of which nothing was delivered
+/// yet there is no count, so that the one after the last that was checked is such a day too: were it passed
+/// over, its first events would be forgotten, and repeated if it turned out to be incomplete.
+fn unchecked_from(collected_from: OffsetDateTime, days: &[DayCount]) -> OffsetDateTime {
+    let from = collected_from.date();
+    let counted = days.iter().find(|day| !day.checked && day.day >= from).map(|day| day.day);
+    let after_checked = days.iter().rfind(|day| day.checked).and_then(|day| day.day.next_day());
+    let first = counted.into_iter().chain(after_checked).min().unwrap_or(from);
+    first.midnight().assume_utc()
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::checkpoint::DayCount;
+    use time::macros::{date, datetime};
+
+    use super::unchecked_from;
+
+    #[test]
+    fn a_day_of_which_nothing_came_yet_is_unchecked_too() {
+        let day = |day, checked| DayCount { day, hours: [0; 24], unplaced: 0, checked };
+        let from = datetime!(2026-11-20 09:00 UTC);
+        // Nothing is known yet, as in the first window.
+        assert_eq!(unchecked_from(from, &[]), datetime!(2026-11-20 00:00 UTC));
+        let (first, second) = (date!(2026 - 11 - 21), date!(2026 - 11 - 22));
+        assert_eq!(unchecked_from(from, &[day(first, true)]), datetime!(2026-11-22 00:00 UTC));
+        assert_eq!(
+            unchecked_from(from, &[day(first, true), day(second, false)]),
+            datetime!(2026-11-22 00:00 UTC)
+        );
+        assert_eq!(
+            unchecked_from(from, &[day(first, false), day(second, true)]),
+            datetime!(2026-11-21 00:00 UTC)
+        );
+        // What lies before the first run is never checked.
+        assert_eq!(
+            unchecked_from(from, &[day(date!(2026 - 11 - 19), false)]),
+            datetime!(2026-11-20 00:00 UTC)
+        );
     }
 }
