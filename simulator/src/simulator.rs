@@ -37,6 +37,8 @@ pub const REGION: &str = "westeurope";
 pub struct Options {
     /// How much the journal keeps.
     pub journal: Detail,
+    /// The time that it begins with, and that its history leads up to; the machine's by itself.
+    pub clock: Clock,
 }
 
 /// Somebody who signs in with a secret, and what the tests need to know of the tenant.
@@ -73,7 +75,8 @@ impl Simulator {
     pub async fn start(options: Options) -> io::Result<Self> {
         let directory = tempfile::tempdir()?;
         let certificates = Certificates::make(directory.path())?;
-        let ground = Ground::new(certificates, Journal::new(options.journal));
+        let mut ground = Ground::new(certificates, Journal::new(options.journal));
+        ground.clock = options.clock;
         let state = State::new(ground.clone(), &Uuid::new_v4().to_string());
         let data = DataPlane::new(state.clone());
         let of_sites = data.clone();

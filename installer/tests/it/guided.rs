@@ -1,8 +1,6 @@
 //! A person at a terminal is led through the setup, can go back and give up anywhere, and gets the file that
 //! would have given the same.
 
-use std::time::Duration;
-
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 
@@ -13,8 +11,6 @@ const ENTER: &str = "\r";
 const UP: &str = "\x1b[A";
 const DOWN: &str = "\x1b[B";
 const CTRL_C: &str = "\x03";
-/// A terminal that is given back is given back at once.
-const END_LIMIT: Duration = Duration::from_secs(60);
 
 /// Starts a command at a terminal, with everything at hand but answers.
 fn start(stage: &Stage, columns: u16, arguments: &[&str]) -> (Terminal, Child) {
@@ -26,11 +22,6 @@ fn start(stage: &Stage, columns: u16, arguments: &[&str]) -> (Terminal, Child) {
     let terminal = Terminal::of(&mut command, columns);
     let child = command.spawn().expect("starts");
     (terminal, child)
-}
-
-/// Waits for the end; gives the exit code.
-async fn code(child: &mut Child) -> Option<i32> {
-    tokio::time::timeout(END_LIMIT, child.wait()).await.expect("ends").expect("ends").code()
 }
 
 /// A stage without credentials in the environment, and these credentials.
@@ -92,10 +83,9 @@ async fn a_person_is_led_to_an_installation_and_to_the_file_that_gives_the_same(
     terminal.see("Plan: ").await;
     let mark = stage.simulator.journal().len();
     terminal.answer("Carry out this plan? [y/N]", "y").await;
-    let ended = code(&mut child).await;
     terminal.see("Installed: ").await;
-    let drawn = terminal.drawn();
-    assert_eq!(ended, Some(0), "{drawn}");
+    let (code, drawn) = terminal.end(&mut child).await;
+    assert_eq!(code, Some(0), "{drawn}");
     assert!(!stage.writes(mark).is_empty());
     assert!(terminal.is_as_a_shell_leaves_it() && terminal.shows_the_cursor());
     // BR-163
@@ -109,7 +99,8 @@ async fn a_person_is_led_to_an_installation_and_to_the_file_that_gives_the_same(
     terminal.answer("mimecast.client_id (not shown): ", &format!("{id}{ENTER}")).await;
     terminal.answer("mimecast.client_secret (not shown): ", &format!("{secret}{ENTER}")).await;
     terminal.see("Nothing to do").await;
-    assert_eq!(code(&mut child).await, Some(0), "{}", terminal.drawn());
+    let (code, drawn) = terminal.end(&mut child).await;
+    assert_eq!(code, Some(0), "{drawn}");
     // BR-154: nobody to ask is an error that names both.
     let unattended = stage.run(&["plan", "--answers", "saved.yaml"]).await.expect(1);
     for key in ["client_id", "client_secret"] {
@@ -173,8 +164,9 @@ async fn one_can_go_back_from_a_menu_a_field_and_the_summary_and_what_is_answere
     terminal.answer("Is this right:", ENTER).await;
     terminal.see("Installation `second-name` in resource group `rg-of-mine`").await;
     terminal.see("Plan: ").await;
-    assert_eq!(code(&mut child).await, Some(10), "{}", terminal.drawn());
-    assert!(!terminal.drawn().contains("first-name` in"), "{}", terminal.drawn());
+    let (code, drawn) = terminal.end(&mut child).await;
+    assert_eq!(code, Some(10), "{drawn}");
+    assert!(!drawn.contains("first-name` in"), "{drawn}");
 }
 
 /// How far below the first a key stands in the menu of what can be changed.
@@ -243,10 +235,9 @@ async fn whoever_gives_up_gets_the_terminal_back_and_nothing_is_changed() {
                     kill_process(Pid::from_raw(id).expect("an id"), signal).expect("sent");
                 }
             }
-            let ended = code(&mut child).await;
             terminal.see("stopped; nothing was changed").await;
-            let drawn = terminal.drawn();
-            assert_eq!(ended, Some(130), "{last}: {drawn}");
+            let (code, drawn) = terminal.end(&mut child).await;
+            assert_eq!(code, Some(130), "{last}: {drawn}");
             assert!(terminal.is_as_a_shell_leaves_it(), "{last}");
             assert!(terminal.shows_the_cursor(), "{last}: {drawn}");
         }
@@ -264,9 +255,10 @@ async fn without_a_terminal_or_with_a_yes_everything_that_is_missing_is_listed_a
     for key in missing {
         assert!(run.stderr.contains(key), "{key} in {}", run.stderr);
     }
-    let (mut terminal, mut child) = start(&stage, 80, &["install", "--yes"]);
-    assert_eq!(code(&mut child).await, Some(1), "{}", terminal.drawn());
-    terminal.see("azure.subscription_id: is needed").await;
+    let (terminal, mut child) = start(&stage, 80, &["install", "--yes"]);
+    let (code, drawn) = terminal.end(&mut child).await;
+    assert_eq!(code, Some(1), "{drawn}");
+    assert!(drawn.contains("azure.subscription_id: is needed"), "{drawn}");
     assert_eq!(stage.simulator.journal().since(mark).len(), 0);
 }
 
@@ -287,8 +279,8 @@ async fn a_narrow_terminal_and_one_without_colour_are_led_as_well() {
         terminal.answer("Content:", ENTER).await;
         terminal.answer("Is this right:", ENTER).await;
         terminal.see("Plan: ").await;
-        let drawn = terminal.drawn();
-        assert_eq!(code(&mut child).await, Some(10), "{drawn}");
+        let (code, drawn) = terminal.end(&mut child).await;
+        assert_eq!(code, Some(10), "{drawn}");
         // Colours and weights end in `m`; moving about does not.
         let styled = drawn.split("\x1b[").skip(1).any(|part| {
             part.trim_start_matches(|each: char| each.is_ascii_digit() || each == ';').starts_with('m')

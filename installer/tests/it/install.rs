@@ -5,6 +5,9 @@ use crate::stage::Stage;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_install_changes_nothing() {
     let stage = Stage::start().await;
+    const FIRST_RUN: &str = "the first run reads about";
+    let plan = stage.command("plan", &[]).await.expect(10);
+    assert!(plan.stdout.contains(FIRST_RUN), "{}", plan.stdout);
     let run = stage.command("install", &["--yes", "--wait", "60s"]).await.expect(0);
     assert!(run.stdout.contains("Installed: "), "{}", run.stdout);
 
@@ -12,7 +15,9 @@ async fn a_second_install_changes_nothing() {
     let run = stage.command("install", &["--yes"]).await.expect(0);
     assert!(run.stdout.contains("Nothing to do"), "{}", run.stdout);
     assert_eq!(stage.writes(mark), [""; 0]);
-    stage.command("plan", &[]).await.expect(0);
+    let plan = stage.command("plan", &[]).await.expect(0);
+    assert!(plan.stdout.contains("events of the last 24 hours"), "{}", plan.stdout);
+    assert!(!plan.stdout.contains(FIRST_RUN), "{}", plan.stdout);
     let status = stage.command("status", &[]).await.expect(0);
     assert!(status.stdout.contains("All is well."), "{}", status.stdout);
 }

@@ -81,6 +81,12 @@ async fn runs_are_shown_paused_resumed_and_asked_for() {
     assert!(stage.command("pause", &[]).await.expect(0).stdout.contains("already"));
     let status = stage.command("status", &["--output", "json"]).await;
     assert_eq!(status.json()["facts"]["paused"], true);
+    let status = stage.command("status", &[]).await.expect(0);
+    assert!(
+        status.stdout.contains("Paused: ") && !status.stdout.contains("All is well."),
+        "{}",
+        status.stdout
+    );
     // A pause is the person's own setting: an installation leaves it.
     stage.command("install", &["--yes"]).await.expect(0);
     assert_eq!(stage.command("status", &["--output", "json"]).await.json()["facts"]["paused"], true);

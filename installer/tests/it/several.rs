@@ -53,11 +53,15 @@ impl Stage {
         versions.iter().map(|version| version.enabled).collect()
     }
 
+    fn storage_account(&self) -> String {
+        let account = self.simulator.state().resources_of("Microsoft.Storage/storageAccounts").remove(0);
+        account["name"].as_str().expect("a name").to_owned()
+    }
+
     /// Waits until no run is under way that a restart of the app would end: its lease would outlive it by up
     /// to a minute.
     async fn at_rest(&self) {
-        let account = self.simulator.state().resources_of("Microsoft.Storage/storageAccounts").remove(0);
-        let account = account["name"].as_str().expect("a name").to_owned();
+        let account = self.storage_account();
         let rest = async {
             while !self.simulator.data().queues.texts(&account, SYNC_QUEUE).is_empty() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -68,10 +72,9 @@ impl Stage {
 
     /// Lets the lease of a run of this account end that a restart ended in the middle.
     fn let_the_lease_end(&self, key: &str) {
-        let account = self.simulator.state().resources_of("Microsoft.Storage/storageAccounts").remove(0);
-        let account = account["name"].as_str().expect("a name");
+        let account = self.storage_account();
         let blob = contract::checkpoint::checkpoint_name(key);
-        self.simulator.data().blobs.age_lease(account, CHECKPOINT_CONTAINER, &blob, Duration::from_secs(61));
+        self.simulator.data().blobs.age_lease(&account, CHECKPOINT_CONTAINER, &blob, Duration::from_secs(61));
     }
 
     /// Lets the timer fire and waits for the runs of both accounts that it asks for.

@@ -102,8 +102,8 @@ async fn at_a_terminal_the_first_ctrl_c_asks_once() {
     terminal.type_in("n\n");
     terminal.see("going on").await;
     terminal.see("Installed.").await;
-    let status = child.wait().await.expect("ends");
-    assert_eq!(status.code(), Some(0), "{}", terminal.drawn());
+    let (code, drawn) = terminal.end(&mut child).await;
+    assert_eq!(code, Some(0), "{drawn}");
     stage.command("plan", &[]).await.expect(0);
     stage.command("teardown", &["--yes"]).await.expect(0);
 
@@ -124,11 +124,10 @@ async fn at_a_terminal_the_first_ctrl_c_asks_once() {
             Some(answer) => terminal.type_in(answer),
             None => send(&child, Signal::INT),
         }
-        let status = child.wait().await.expect("ends");
-        terminal.wait_for("to go on:    run the same command again").await;
-        let drawn = terminal.drawn();
-        assert_eq!(status.code(), Some(130), "{drawn}");
+        let (code, drawn) = terminal.end(&mut child).await;
+        assert_eq!(code, Some(130), "{drawn}");
         assert!(drawn.contains(told), "{drawn}");
+        assert!(drawn.contains("to go on:    run the same command again"), "{drawn}");
         stage.simulator.faults().clear();
     }
     stage.command("install", &["--yes", "--no-wait"]).await.expect(0);

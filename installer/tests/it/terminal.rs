@@ -8,12 +8,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// No text that is waited for comes later than this.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -22,6 +23,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub(crate) struct Terminal {
     keyboard: File,
     drawn: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
     /// How much of it was seen.
     seen: usize,
 }
@@ -50,19 +52,33 @@ impl Terminal {
         let mut screen = keyboard.try_clone().unwrap();
         let drawn = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&drawn);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut part = [0; 4096];
             // Ends with an error when the program and all its copies of the terminal are gone.
             while let Ok(count @ 1..) = screen.read(&mut part) {
                 sink.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&part[..count]);
             }
         });
-        Self { keyboard, drawn, seen: 0 }
+        Self { keyboard, drawn, reader, seen: 0 }
     }
 
     /// Everything that was drawn so far.
-    pub(crate) fn drawn(&self) -> String {
+    fn drawn(&self) -> String {
         String::from_utf8_lossy(&self.drawn.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    /// Waits until the program, and its copies of the terminal with it, are gone: the exit code, and everything
+    /// that was drawn. What was drawn last may be read only after the program's end.
+    pub(crate) async fn end(&self, child: &mut Child) -> (Option<i32>, String) {
+        let ended = async {
+            let status = child.wait().await.expect("its end is told");
+            while !self.reader.is_finished() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            status.code()
+        };
+        let code = tokio::time::timeout(LIMIT, ended).await;
+        (code.unwrap_or_else(|_| panic!("it does not end: {}", self.drawn())), self.drawn())
     }
 
     /// Waits until this was drawn.

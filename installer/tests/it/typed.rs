@@ -23,8 +23,7 @@ async fn talk(stage: &Stage, command: &str, more: &[&str], dialogue: Dialogue<'_
         terminal.wait_for(seen).await;
         terminal.type_in(typed);
     }
-    let status = child.wait().await.expect("ends");
-    (status.code(), terminal.drawn())
+    terminal.end(&mut child).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

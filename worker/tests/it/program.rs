@@ -38,7 +38,7 @@ fn lines(output: &Output) -> Vec<Value> {
 
 #[tokio::test]
 async fn by_itself_it_writes_json_lines_and_keeps_its_place_in_the_folder() {
-    let stage = Stage::new().await;
+    let stage = Stage::by_the_machines_clock().await;
     let folder = tempfile::tempdir().expect("a folder");
     let to = format!("file:{}", folder.path().display());
     // Nothing of Azure.
@@ -119,7 +119,7 @@ impl Hosted {
 // BR-091, BR-097
 #[tokio::test]
 async fn under_the_host_it_answers_at_once_and_each_tick_is_a_run() {
-    let stage = Stage::new().await;
+    let stage = Stage::by_the_machines_clock().await;
     let events = stage.simulator.mimecast().events().len();
     let mut hosted = Hosted::start(&stage.environment).await;
     assert_eq!(hosted.call("/", None).await.0, 200);
@@ -134,7 +134,7 @@ async fn under_the_host_it_answers_at_once_and_each_tick_is_a_run() {
 // BR-062, BR-127, BR-165
 #[tokio::test]
 async fn a_fault_in_the_settings_fails_each_call_after_its_health_row_and_never_the_process() {
-    let mut stage = Stage::new().await;
+    let mut stage = Stage::by_the_machines_clock().await;
     stage.set(
         settings::MIMECAST_CLIENT_SECRET,
         "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s)",

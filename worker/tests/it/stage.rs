@@ -11,6 +11,7 @@ use simulator::installed::STORAGE_ACCOUNT;
 use simulator::installed::accounts::ServedAccount;
 use simulator::simulator::{Options, Simulator};
 use time::OffsetDateTime;
+use time::macros::time;
 use worker::accounts::Accounts;
 use worker::command::Work;
 use worker::report::{Log, Report, Trigger};
@@ -96,9 +97,23 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// An installed worker and Mimecast's recorded history.
+    /// An installed worker and Mimecast's recorded history, at noon of the next day (UTC): what depends on the day
+    /// does not depend on when the test runs.
     pub(crate) async fn new() -> Self {
-        let simulator = Simulator::start(Options::default()).await.expect("the simulator starts");
+        let clock = simulator::clock::Clock::default();
+        let start = (clock.now() + time::Duration::days(1)).replace_time(time!(12:00));
+        clock.advance(Duration::try_from(start - clock.now()).expect("ahead"));
+        Self::with(clock).await
+    }
+
+    /// By the machine's clock, for a worker in a process of its own.
+    pub(crate) async fn by_the_machines_clock() -> Self {
+        Self::with(simulator::clock::Clock::default()).await
+    }
+
+    async fn with(clock: simulator::clock::Clock) -> Self {
+        let options = Options { clock, ..Options::default() };
+        let simulator = Simulator::start(options).await.expect("the simulator starts");
         let environment = simulator.installed();
         let passed = tokio::sync::watch::Sender::new(Duration::ZERO);
         let clock = Arc::new(StageClock { simulated: simulator.clock().clone(), passed });

@@ -135,7 +135,8 @@ impl Stage {
             builder.worker_threads(1);
         }
         let runtime = builder.build()?;
-        let simulator = runtime.block_on(Simulator::start(Options { journal: Detail::Calls }))?;
+        let simulator =
+            runtime.block_on(Simulator::start(Options { journal: Detail::Calls, ..Options::default() }))?;
         simulator.data().rows.keep(Keep::Tally);
         simulator.mimecast().configure(|settings| {
             settings.quota = None;

@@ -179,6 +179,9 @@ async fn what_the_template_leaves_to_others_it_leaves_alone() {
         let columns = body["properties"]["schema"]["columns"].as_array_mut().expect("columns");
         columns.push(json!({ "name": "Theirs_s", "type": "string" }));
     }));
+    // A page that is there is not changed by one who has not read it.
+    let refused = again(json!({ "createTables": false })).await.expect_err("no etag is given");
+    assert!(format!("{refused:?}").contains("etag"), "{refused:?}");
     again(json!({ "createTables": false, "asimUnifyingParsers": false, "createConnectorPage": false }))
         .await
         .expect("deploys");
