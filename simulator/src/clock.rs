@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 /// pass in tests without sleeping.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
-    offset_millis: Arc<AtomicI64>,
+    offset_nanos: Arc<AtomicI64>,
 }
 
 impl Clock {
@@ -20,19 +20,19 @@ impl Clock {
         reason = "the simulator is a world of its own, and this is its clock"
     )]
     pub fn now(&self) -> OffsetDateTime {
-        let offset = time::Duration::milliseconds(self.offset_millis.load(Ordering::SeqCst));
+        let offset = time::Duration::nanoseconds(self.offset_nanos.load(Ordering::SeqCst));
         OffsetDateTime::now_utc() + offset
     }
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        self.offset_millis.fetch_add(millis, Ordering::SeqCst);
+        let nanos = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+        self.offset_nanos.fetch_add(nanos, Ordering::SeqCst);
     }
 
     /// Moves the clock back, as a clock that was corrected.
     pub fn set_back(&self, by: Duration) {
-        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        self.offset_millis.fetch_sub(millis, Ordering::SeqCst);
+        let nanos = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+        self.offset_nanos.fetch_sub(nanos, Ordering::SeqCst);
     }
 }

@@ -15,6 +15,9 @@ use crate::retry::RetryPolicy;
 /// says more is damaged.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
+/// What the reset header counts in.
+const RESET_UNIT: Duration = Duration::from_millis(1);
+
 /// The wait after a 429 that names none.
 pub const UNNAMED_WAIT: Duration = Duration::from_secs(30);
 
@@ -110,11 +113,12 @@ pub fn retry_after(headers: &HeaderMap, now: OffsetDateTime) -> Option<Duration>
     Some(wait.min(LONGEST_WAIT))
 }
 
-/// The wait that the reset header names, in milliseconds.
+/// The wait that the reset header names, in milliseconds, and one more: the whole number may have been cut, and a
+/// call that comes that much too early is refused.
 fn reset(headers: &HeaderMap) -> Option<Duration> {
     ["x-ratelimit-reset", "x-mimecast-ratelimit-reset"].iter().find_map(|&name| {
         let millis = headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok()?;
-        Some(Duration::from_millis(millis).min(LONGEST_WAIT))
+        Some(Duration::from_millis(millis).saturating_add(RESET_UNIT).min(LONGEST_WAIT))
     })
 }
 
@@ -139,15 +143,15 @@ mod tests {
     fn a_429_is_waited_out_by_its_headers_in_their_units() {
         let now = datetime!(2026-11-25 10:00 UTC);
         for (pairs, expected) in [
-            (&[("x-ratelimit-reset", "20000")][..], Duration::from_secs(20)),
-            (&[("x-ratelimit-reset", "1750")], Duration::from_millis(1750)),
-            (&[("x-mimecast-ratelimit-reset", "41250")], Duration::from_millis(41_250)),
+            (&[("x-ratelimit-reset", "20000")][..], Duration::from_millis(20_001)),
+            (&[("x-ratelimit-reset", "1750")], Duration::from_millis(1751)),
+            (&[("x-mimecast-ratelimit-reset", "41250")], Duration::from_millis(41_251)),
             (&[("retry-after", "2"), ("x-ratelimit-reset", "1750")], Duration::from_secs(2)),
             (&[("retry-after", "Wed, 25 Nov 2026 10:00:30 GMT")], Duration::from_secs(30)),
             (&[("retry-after", "Wed, 25 Nov 2026 09:00:00 GMT")], Duration::ZERO),
             (&[("x-ratelimit-reset", "999999999")], LONGEST_WAIT),
             (&[("retry-after", "1e300")], LONGEST_WAIT),
-            (&[("retry-after", "soon"), ("x-ratelimit-reset", "1750")], Duration::from_millis(1750)),
+            (&[("retry-after", "soon"), ("x-ratelimit-reset", "1750")], Duration::from_millis(1751)),
             (&[("retry-after", "-5"), ("x-ratelimit-reset", "later")], UNNAMED_WAIT),
             (&[], UNNAMED_WAIT),
         ] {
