@@ -83,6 +83,8 @@ struct Summary {
     /// Because Azure's answer to a batch was lost.
     duplicates_by_lost_answer: usize,
     unexplained_duplicates: usize,
+    /// Rows of calls that a service worked off after those of a later run.
+    late_rows: usize,
     /// Records that Azure refused twice and that were set aside; the replay at the end delivers them.
     dead_letters: usize,
     dead_letters_left: usize,
@@ -128,6 +130,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         duplicates_by_kill: tally.by_kill,
         duplicates_by_lost_answer: tally.by_lost_answer,
         unexplained_duplicates: tally.unexplained.len(),
+        late_rows: tally.late,
         dead_letters: tally.dead_letters,
         dead_letters_left: tally.letters_left,
         runs: tally.runs,

@@ -40,7 +40,7 @@ impl Storage {
     /// `None` where Azurite is not installed.
     #[expect(clippy::print_stdout, reason = "a test that is left out says so")]
     async fn azurite() -> Option<Self> {
-        let stage = Stage::new().await;
+        let stage = Stage::by_the_machines_clock().await;
         let azurite = Azurite::start(&stage.simulator.ground().certificates).await.expect("Azurite starts");
         let Some(azurite) = azurite else {
             println!("left out: Azurite is not installed; `npm ci` in tools/azurite");

@@ -106,7 +106,7 @@ impl Stage {
         Self::with(clock).await
     }
 
-    /// By the machine's clock, for a worker in a process of its own.
+    /// By the machine's clock, for a worker or an Azurite in a process of its own.
     pub(crate) async fn by_the_machines_clock() -> Self {
         Self::with(simulator::clock::Clock::default()).await
     }

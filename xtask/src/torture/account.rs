@@ -1,7 +1,7 @@
 //! What the journals of both sides say: which batch carried which event, and which batches were in
 //! doubt.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use contract::checkpoint::Checkpoint;
@@ -14,14 +14,21 @@ use simulator::journal::{Entry, Journal};
 pub(super) struct Accounts {
     /// What carried each event into the table, in the order of sending.
     carried: BTreeMap<String, Vec<Carried>>,
-    /// Batches that the worker's journal named as being in flight when it was killed or lost its lease.
-    in_flight: BTreeSet<String>,
+    /// Batches that the worker's journal named as being in flight when it was killed or lost its lease, and at
+    /// which look into the services' journal.
+    in_flight: BTreeMap<String, u32>,
+    /// How often the services' journal was looked into: once after each run.
+    looks: u32,
+    /// Rows of calls that were worked off after a later run's.
+    late: usize,
 }
 
 /// An event in a body that Azure took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Carried {
     batch: String,
+    /// The look at which it was found.
+    look: u32,
     /// The worker never heard of it.
     answer_lost: bool,
 }
@@ -56,6 +63,7 @@ pub(super) fn letters(files: &[Vec<u8>]) -> usize {
 impl Accounts {
     /// Takes what is new out of the simulator's journal.
     pub(super) fn note_calls(&mut self, journal: &Journal) {
+        self.looks += 1;
         for entry in journal.take() {
             let upload = entry.service == "ingestion" && entry.target.contains(AUDIT_STREAM);
             if upload && entry.served && matches!(entry.status, Some(204) | None) {
@@ -66,7 +74,8 @@ impl Accounts {
 
     fn note_upload(&mut self, upload: &Entry) {
         let batch = upload.header("x-ms-client-request-id").unwrap_or_default();
-        let carried = Carried { batch: batch.to_owned(), answer_lost: upload.status.is_none() };
+        let carried =
+            Carried { batch: batch.to_owned(), look: self.looks, answer_lost: upload.status.is_none() };
         let mut plain = Vec::new();
         if flate2::read::GzDecoder::new(&*upload.body).read_to_end(&mut plain).is_err() {
             return;
@@ -80,8 +89,9 @@ impl Accounts {
     /// A call that was on its way at a kill can be worked off after the next run's, though it was sent
     /// before: a busy service takes its time.
     fn carry(&mut self, id: String, carried: &Carried) {
-        let sent_before = self.in_flight.contains(&carried.batch);
+        let sent_before = self.in_flight.contains_key(&carried.batch);
         let calls = self.carried.entry(id).or_default();
+        self.late += usize::from(sent_before && !calls.is_empty());
         calls.insert(if sent_before { 0 } else { calls.len() }, carried.clone());
     }
 
@@ -91,13 +101,20 @@ impl Accounts {
         let checkpoint = checkpoint.and_then(|content| Checkpoint::read(content).ok());
         let in_flight = checkpoint.map(|checkpoint| checkpoint.in_flight).unwrap_or_default();
         let some = !in_flight.is_empty();
-        self.in_flight.extend(in_flight.into_iter().map(|batch| batch.batch));
+        for batch in in_flight {
+            self.in_flight.entry(batch.batch).or_insert(self.looks);
+        }
         some
     }
 
     /// How many rows Azure took.
     pub(super) fn rows(&self) -> usize {
         self.carried.values().map(Vec::len).sum()
+    }
+
+    /// How many rows were of calls that a later run's overtook.
+    pub(super) fn late(&self) -> usize {
+        self.late
     }
 
     /// Compares what was served with what was taken. A row that was taken again has a reason where the
@@ -111,10 +128,15 @@ impl Accounts {
             for call in calls.split_last().map(|(_, before)| before).unwrap_or_default() {
                 if call.answer_lost {
                     judged.by_lost_answer += 1;
-                } else if self.in_flight.contains(&call.batch) {
+                } else if self.in_flight.contains_key(&call.batch) {
                     judged.by_kill += 1;
                 } else {
-                    judged.unexplained.push(format!("{id}: {calls:?}"));
+                    // What was in doubt about that time, so that a failure can be understood afterwards.
+                    let near = self.in_flight.iter().filter(|(_, look)| look.abs_diff(call.look) < 4);
+                    judged.unexplained.push(format!(
+                        "{id}: {calls:?}; in doubt about then: {:?}",
+                        near.collect::<Vec<_>>()
+                    ));
                 }
             }
         }
@@ -132,6 +154,7 @@ mod tests {
         for &(id, batches) in carried {
             let calls = batches.iter().map(|batch| Carried {
                 batch: batch.trim_end_matches('!').to_owned(),
+                look: 0,
                 answer_lost: batch.ends_with('!'),
             });
             accounts.carried.insert(id.to_owned(), calls.collect());
@@ -166,8 +189,9 @@ mod tests {
     fn what_is_worked_off_late_was_sent_before() {
         let mut accounts = accounts(&[("a", &["2"])]);
         assert!(accounts.note_doubt(Some(br#"{"version":1,"in_flight":[{"batch":"1","events":7}]}"#)));
-        let carried = |batch: &str| Carried { batch: batch.to_owned(), answer_lost: false };
+        let carried = |batch: &str| Carried { batch: batch.to_owned(), look: 1, answer_lost: false };
         accounts.carry("a".to_owned(), &carried("1"));
+        assert_eq!(accounts.late(), 1);
         let judged = accounts.judge(&["a".to_owned()]);
         assert_eq!((judged.by_kill, judged.unexplained.len()), (1, 0));
         // It does not explain one that is sent again after that.

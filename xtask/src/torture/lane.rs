@@ -13,6 +13,7 @@ use contract::streams::AUDIT_TABLE;
 use simulator::mimecast::{Arrival, Event};
 use simulator::rows::Keep;
 use simulator::simulator::{Options, Simulator};
+use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
 use super::account::{self, Accounts};
@@ -55,6 +56,8 @@ const RUNS_PER_BACKLOG: u32 = 60;
 const EVENTS_PER_LATE_ONE: u8 = 4;
 /// A run that takes longer hangs.
 const LONGEST_RUN: Duration = Duration::from_secs(120);
+/// Lines of such a run's log that are shown.
+const LAST_LINES: usize = 12;
 /// How long a lease lasts, with some reserve.
 const LEASE: Duration = Duration::from_secs(61);
 
@@ -70,6 +73,8 @@ pub(super) struct Tally {
     pub(super) lost: Vec<String>,
     pub(super) by_kill: usize,
     pub(super) by_lost_answer: usize,
+    /// Rows of calls that were worked off after a later run's.
+    pub(super) late: usize,
     /// Repetitions without a reason.
     pub(super) unexplained: Vec<String>,
     /// Records that were set aside, and of them those that a replay could not deliver.
@@ -96,6 +101,7 @@ impl AddAssign for Tally {
         self.lost.extend(other.lost);
         self.by_kill += other.by_kill;
         self.by_lost_answer += other.by_lost_answer;
+        self.late += other.late;
         self.unexplained.extend(other.unexplained);
         self.dead_letters += other.dead_letters;
         self.letters_left += other.letters_left;
@@ -390,6 +396,7 @@ impl Lane {
         let judged = self.accounts.judge(&served);
         self.tally.events = served.len();
         self.tally.rows = self.accounts.rows();
+        self.tally.late = self.accounts.late();
         let counted = self.simulator.data().rows.tally(AUDIT_TABLE).rows;
         ensure!(
             u64::try_from(self.tally.rows)? == counted,
@@ -404,10 +411,23 @@ impl Lane {
     }
 }
 
-/// The end of a run that is not killed.
-async fn ended(child: Child) -> anyhow::Result<Output> {
-    let ended = tokio::time::timeout(LONGEST_RUN, child.wait_with_output()).await;
-    Ok(ended.context("a run does not end")??)
+/// The end of a run that is not killed. Of one that does not end, what it said last is the error.
+async fn ended(mut child: Child) -> anyhow::Result<Output> {
+    let mut said = child.stdout.take().context("its output is ours")?;
+    let mut stdout = Vec::new();
+    let end = async {
+        let (status, read) = tokio::join!(child.wait(), said.read_to_end(&mut stdout));
+        read.and(status)
+    };
+    match tokio::time::timeout(LONGEST_RUN, end).await {
+        Ok(status) => Ok(Output { status: status?, stdout, stderr: Vec::new() }),
+        Err(_) => {
+            let text = String::from_utf8_lossy(&stdout);
+            let mut last: Vec<&str> = text.lines().rev().take(LAST_LINES).collect();
+            last.reverse();
+            bail!("a run does not end; it said last\n{}", last.join("\n"))
+        }
+    }
 }
 
 /// Whether it left the work to another run.
