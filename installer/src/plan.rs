@@ -7,6 +7,7 @@ pub mod change;
 pub mod content;
 pub mod desired;
 mod foreign;
+pub mod ids;
 mod moved;
 pub mod output;
 pub(crate) mod publish;
@@ -22,6 +23,7 @@ pub mod table;
 pub mod template;
 #[cfg(test)]
 mod tests;
+mod title;
 pub mod trial;
 mod vault;
 
@@ -33,7 +35,8 @@ use serde_json::Value;
 use crate::answers::intent::{Intent, TunedContent};
 use crate::inventory::Inventory;
 use change::Change;
-use desired::{Desired, Ids};
+use desired::Desired;
+use ids::Ids;
 pub use role::role_command;
 pub use step::{Action, Finding, PackageBefore, Rotation, Severity, Step, Trial, Watched};
 use template::{TemplateError, Templates};

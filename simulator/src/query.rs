@@ -6,6 +6,8 @@
 
 mod parse;
 mod run;
+mod syntax;
+mod token;
 mod traces;
 
 use axum::Router;

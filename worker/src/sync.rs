@@ -16,10 +16,11 @@ mod open;
 mod read;
 mod replay;
 mod slice;
+mod state;
 
 use std::time::Duration;
 
-use contract::checkpoint::{Checkpoint, DayCount, OpenWindow, Purpose};
+use contract::checkpoint::{Checkpoint, Purpose};
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
@@ -28,22 +29,20 @@ use crate::checkpoint::{CheckpointError, Held, Place};
 use crate::command::Work;
 use crate::dead_letter::DeadLetters;
 use crate::ingest::{Delivery, Standing};
-use crate::poll::window::{self, Choice, Chosen, WindowState};
-use crate::poll::{Mimecast, PageToken, Pages, PollError, PollErrorKind, Window};
+use crate::poll::window::{self, Choice, Chosen};
+use crate::poll::{Mimecast, Pages, PollError, PollErrorKind};
 use crate::report::{Failure, Level, Log, Report, RunResult, Stage, chain};
 use crate::settings::Settings;
 use crate::transform::Transformer;
 use crate::world::{Deadline, World};
 use deliver::{DeliverError, Progress};
 pub use open::{Clients, OpenError, Reporter, send_health};
-use read::{Bounds, ReadEnd, Reader, Resume};
+use read::{Bounds, ReadEnd, Reader};
 use replay::ReplayError;
+use state::state;
 
 /// Reading ends with the budget; what was read may take this long to deliver after it.
 const DELIVERY_GRACE: Duration = Duration::from_secs(5 * 60);
-
-/// How far this machine's clock may run ahead of Mimecast's before nothing is read at all.
-const CLOCK_MARGIN: Duration = Duration::from_secs(5 * 60);
 
 /// One Mimecast account with everything that a run needs. Lives as long as the process.
 #[derive(Debug)]
@@ -352,80 +351,6 @@ impl Account {
         }
     }
 
-    /// Notes the window in the state, and gives the place to begin at.
-    fn open_window(&self, progress: &mut Progress<'_>, chosen: &Chosen, report: &mut Report) -> Resume {
-        let Window { start, end } = chosen.window;
-        report.window_start.get_or_insert(start);
-        report.window_end = Some(end);
-        let purpose = progress.checkpoint.open.as_ref().map(|open| open.purpose).unwrap_or_default();
-        // While the past is read again, what the next window needs stays.
-        let closes_at = match purpose {
-            Purpose::Advance => end,
-            Purpose::Reread => progress.checkpoint.closed_until.unwrap_or(end),
-        };
-        // The window may close earlier than it ends, where this machine's clock runs ahead.
-        let needed = closes_at - self.settings.collect.overlap - self.settings.collect.settle - CLOCK_MARGIN;
-        let collected_from = *progress.checkpoint.collected_from.get_or_insert(start);
-        let wanted = match purpose {
-            Purpose::Advance => unchecked_from(collected_from, &progress.checkpoint.days),
-            // The next slice begins in the second in which this one ends.
-            Purpose::Reread => start,
-        };
-        progress.remembered.set_horizon(needed, wanted);
-        match progress.checkpoint.open.as_ref().filter(|_| chosen.resumed || purpose == Purpose::Reread) {
-            Some(open) => Resume { token: open.next_page.clone().map(PageToken::from), pages: open.pages },
-            None => {
-                let open = OpenWindow { start, end, purpose: Purpose::Advance, next_page: None, pages: 0 };
-                progress.checkpoint.open = Some(open);
-                Resume::default()
-            }
-        }
-    }
-
-    /// Everything of the window is safe: the watermark moves, or the past range grows shorter. `read`
-    /// events were read in this run's part of it.
-    async fn close(
-        &self,
-        progress: &mut Progress<'_>,
-        chosen: &Chosen,
-        served_at: Option<OffsetDateTime>,
-        read: u64,
-        report: &mut Report,
-    ) -> Result<(), RunError> {
-        let Window { start, end } = chosen.window;
-        let open = progress.checkpoint.open.take();
-        match open.map(|open| open.purpose).unwrap_or_default() {
-            Purpose::Advance => {
-                let closed = window::closed_until(chosen.window, served_at, self.settings.collect.settle);
-                // Never back, whatever the clock did.
-                let closed = progress.checkpoint.closed_until.map_or(closed, |before| before.max(closed));
-                progress.checkpoint.closed_until = Some(closed);
-                report.watermark = Some(closed);
-                if !chosen.resumed && chosen.more {
-                    let slice = Duration::try_from(end - chosen.new_from).unwrap_or_default();
-                    let learned = window::learned_slice(slice, read);
-                    progress.checkpoint.slice_secs = Some(learned.as_secs().max(1));
-                }
-            }
-            Purpose::Reread => {
-                let whole_hour = start.unix_timestamp() % 3_600 == 0 && end - start == time::Duration::HOUR;
-                if whole_hour && !chosen.resumed {
-                    let hour = usize::from(start.hour());
-                    if let Some(count) = progress.day(start).hours.get_mut(hour) {
-                        *count = u32::try_from(read).unwrap_or(u32::MAX);
-                    }
-                }
-                if let Some(range) = progress.checkpoint.reread.first_mut() {
-                    range.from = range.from.max(end);
-                }
-                progress.checkpoint.reread.retain(|range| range.from < range.to);
-            }
-        }
-        progress.checkpoint.in_flight.clear();
-        progress.remembered.close();
-        Ok(progress.save().await?)
-    }
-
     /// After a crash: these batches may have been taken by Azure, and are sent again.
     fn note_in_flight(&self, checkpoint: &Checkpoint, report: &mut Report) {
         if checkpoint.in_flight.is_empty() {
@@ -439,72 +364,11 @@ impl Account {
         let fields = json!({ "run": report.run_id, "batches": batches, "events": events });
         self.log.event(Level::Warning, "batches_in_doubt", fields);
     }
-
-    fn window_settings(&self) -> window::CollectSettings {
-        let collect = &self.settings.collect;
-        window::CollectSettings {
-            first_run: collect.first_run,
-            settle: collect.settle,
-            overlap: collect.overlap,
-        }
-    }
 }
 
 fn note_budget(end: WindowEnd, report: &mut Report) {
     if end == WindowEnd::BudgetUsed {
         report.result = RunResult::Partial;
         report.notes.push("the run's budget is used up; the next run goes on".to_owned());
-    }
-}
-
-/// What the choice of a window depends on.
-fn state(checkpoint: &Checkpoint) -> WindowState {
-    let open = checkpoint.open.as_ref().filter(|open| open.purpose == Purpose::Advance);
-    WindowState {
-        closed_until: checkpoint.closed_until,
-        open: open.map(|open| Window { start: open.start, end: open.end }),
-        slice: checkpoint.slice_secs.map(Duration::from_secs),
-    }
-}
-
-/// The start of the first day whose completeness has not been checked. Of a day of which nothing was delivered
-/// yet there is no count, so that the one after the last that was checked is such a day too: were it passed
-/// over, its first events would be forgotten, and repeated if it turned out to be incomplete.
-fn unchecked_from(collected_from: OffsetDateTime, days: &[DayCount]) -> OffsetDateTime {
-    let from = collected_from.date();
-    let counted = days.iter().find(|day| !day.checked && day.day >= from).map(|day| day.day);
-    let after_checked = days.iter().rfind(|day| day.checked).and_then(|day| day.day.next_day());
-    let first = counted.into_iter().chain(after_checked).min().unwrap_or(from);
-    first.midnight().assume_utc()
-}
-
-#[cfg(test)]
-mod tests {
-    use contract::checkpoint::DayCount;
-    use time::macros::{date, datetime};
-
-    use super::unchecked_from;
-
-    #[test]
-    fn a_day_of_which_nothing_came_yet_is_unchecked_too() {
-        let day = |day, checked| DayCount { day, hours: [0; 24], unplaced: 0, checked };
-        let from = datetime!(2026-11-20 09:00 UTC);
-        // Nothing is known yet, as in the first window.
-        assert_eq!(unchecked_from(from, &[]), datetime!(2026-11-20 00:00 UTC));
-        let (first, second) = (date!(2026 - 11 - 21), date!(2026 - 11 - 22));
-        assert_eq!(unchecked_from(from, &[day(first, true)]), datetime!(2026-11-22 00:00 UTC));
-        assert_eq!(
-            unchecked_from(from, &[day(first, true), day(second, false)]),
-            datetime!(2026-11-22 00:00 UTC)
-        );
-        assert_eq!(
-            unchecked_from(from, &[day(first, false), day(second, true)]),
-            datetime!(2026-11-21 00:00 UTC)
-        );
-        // What lies before the first run is never checked.
-        assert_eq!(
-            unchecked_from(from, &[day(date!(2026 - 11 - 19), false)]),
-            datetime!(2026-11-20 00:00 UTC)
-        );
     }
 }

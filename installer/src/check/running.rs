@@ -8,7 +8,7 @@ use super::{Check, Side};
 use crate::azure::{Azure, AzureError, ResourceId};
 use crate::deploy::publish::site_url;
 use crate::inventory::Inventory;
-use crate::plan::desired::Ids;
+use crate::plan::ids::Ids;
 use crate::plan::tag;
 use crate::plan::template::SITES_VERSION;
 use crate::verify::{self, reference};

@@ -9,7 +9,7 @@ use super::runs::Found;
 use super::{gather, plan, runs, status, unwritable};
 use crate::answers::{Given, Origin, yaml};
 use crate::check::{self, Check};
-use crate::plan::desired::Ids;
+use crate::plan::ids::Ids;
 use crate::ui::{Event, Failure, Ui, human};
 use crate::world::World;
 

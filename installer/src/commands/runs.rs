@@ -16,7 +16,7 @@ use crate::azure::{Azure, AzureError, ResourceId, Rows};
 use crate::deploy::publish::site_url;
 use crate::inventory::Inventory;
 use crate::inventory::observe::observe_installation;
-use crate::plan::desired::Ids;
+use crate::plan::ids::Ids;
 use crate::plan::template::{SITES_VERSION, api_version};
 use crate::ui::{Code, Event, Failure, Ui};
 use crate::world::World;

@@ -13,7 +13,7 @@ use crate::answers::intent::Intent;
 use crate::answers::keys::{self, Key};
 use crate::answers::secret::{SecretSource, VaultSecret};
 use crate::azure::{Azure, AzureError, ResourceId};
-use crate::plan::desired::Ids;
+use crate::plan::ids::Ids;
 use crate::plan::template::{SITES_VERSION, api_version};
 
 /// Subscriptions that are searched for a vault beside the installation's own. Whoever sees more names the

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::observe::InventoryError;
 use super::{Assignment, Inventory, installation_of};
 use crate::azure::{Azure, ResourceId};
-use crate::plan::desired::{Ids, table_id};
+use crate::plan::ids::{Ids, table_id};
 use crate::plan::removal::Subject;
 use crate::plan::table::MADE_BY;
 use crate::plan::template::api_version;

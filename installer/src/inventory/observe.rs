@@ -13,7 +13,8 @@ use super::{
 };
 use crate::answers::intent::{Intent, OnDeletedVault, WorkspaceAnswer, normal_location};
 use crate::azure::{Azure, AzureError, ResourceId};
-use crate::plan::desired::{Conduct, Ids, desired};
+use crate::plan::desired::{Conduct, desired};
+use crate::plan::ids::Ids;
 use crate::plan::removal::Subject;
 use crate::plan::template::{TemplateError, Templates, api_version};
 

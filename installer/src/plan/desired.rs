@@ -5,18 +5,20 @@ use std::collections::BTreeMap;
 use contract::resources::{
     CHECKPOINT_CONTAINER, DEAD_LETTER_CONTAINER, DEPLOYMENTS_CONTAINER, INSTALLATION_TAG,
     KEY_VAULT_SECRETS_OFFICER, KEY_VAULT_SECRETS_USER, MONITORING_METRICS_PUBLISHER, PACKAGES_CONTAINER,
-    ResourceNames, Role, STORAGE_BLOB_DATA_OWNER, STORAGE_QUEUE_DATA_CONTRIBUTOR,
-    STORAGE_TABLE_DATA_CONTRIBUTOR, SYNC_QUEUE, VERSION_TAG,
+    Role, STORAGE_BLOB_DATA_OWNER, STORAGE_QUEUE_DATA_CONTRIBUTOR, STORAGE_TABLE_DATA_CONTRIBUTOR,
+    SYNC_QUEUE, VERSION_TAG,
 };
 use contract::streams::{self, transform};
 use serde_json::{Map, Value, json};
 
+use super::ids::{Ids, table_id};
 use super::output;
 use super::setting::settings;
 use super::table;
 use super::template::{TemplateError, Templates, api_version};
+use super::title::title;
 use crate::answers::intent::{Hosting, Intent, OnDeletedVault};
-use crate::inventory::{Inventory, Workspace};
+use crate::inventory::Inventory;
 
 /// The version that resources are marked with.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -61,55 +63,6 @@ pub struct Desired {
     pub depends_on: Vec<String>,
     /// How it is compared and written.
     pub conduct: Conduct,
-}
-
-/// The ARM paths of our resources.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ids {
-    /// Resource group.
-    pub group: String,
-    /// User-assigned identity.
-    pub identity: String,
-    /// Storage account.
-    pub storage_account: String,
-    /// Key Vault.
-    pub key_vault: String,
-    /// Application Insights.
-    pub application_insights: String,
-    /// Data collection rule.
-    pub data_collection_rule: String,
-    /// Plan.
-    pub plan: String,
-    /// Function App.
-    pub function_app: String,
-}
-
-impl Ids {
-    /// The paths of these names in this group.
-    pub fn of(subscription_id: &str, resource_group: &str, names: &ResourceNames) -> Self {
-        let group = format!("/subscriptions/{subscription_id}/resourceGroups/{resource_group}");
-        let id = |kind: &str, name: &str| format!("{group}/providers/{kind}/{name}");
-        Self {
-            identity: id("Microsoft.ManagedIdentity/userAssignedIdentities", &names.identity),
-            storage_account: id("Microsoft.Storage/storageAccounts", &names.storage_account),
-            key_vault: id("Microsoft.KeyVault/vaults", &names.key_vault),
-            application_insights: id("Microsoft.Insights/components", &names.application_insights),
-            data_collection_rule: id("Microsoft.Insights/dataCollectionRules", &names.data_collection_rule),
-            plan: id("Microsoft.Web/serverfarms", &names.plan),
-            function_app: id("Microsoft.Web/sites", &names.function_app),
-            group,
-        }
-    }
-
-    /// Path of a container of the storage account.
-    pub fn container(&self, name: &str) -> String {
-        format!("{}/blobServices/default/containers/{name}", self.storage_account)
-    }
-}
-
-/// Path of a table of the workspace.
-pub fn table_id(workspace: &Workspace, table: &str) -> String {
-    format!("{}/tables/{table}", workspace.id)
 }
 
 /// Everything that an installation of these answers consists of, in an order in which it can be
@@ -333,66 +286,6 @@ pub fn resource(
         depends_on,
         conduct,
     })
-}
-
-fn title(resource_type: &str, name: &str, scope: Option<&str>, body: &Value) -> String {
-    let last = name.rsplit('/').next().unwrap_or(name);
-    let scope_name = scope.and_then(|scope| scope.rsplit('/').next()).unwrap_or_default();
-    let noun = match resource_type {
-        "Microsoft.Resources/resourceGroups" => "resource group",
-        "Microsoft.ManagedIdentity/userAssignedIdentities" => "managed identity",
-        "Microsoft.Storage/storageAccounts" => "storage account",
-        "Microsoft.Storage/storageAccounts/blobServices/containers" => "container",
-        "Microsoft.Storage/storageAccounts/queueServices/queues" => "queue",
-        "Microsoft.KeyVault/vaults" => "Key Vault",
-        "Microsoft.KeyVault/vaults/secrets" => "secret",
-        "Microsoft.Insights/components" => "Application Insights",
-        "Microsoft.OperationalInsights/workspaces/tables" => "table",
-        "Microsoft.Insights/dataCollectionRules" => "data collection rule",
-        "Microsoft.Insights/diagnosticSettings" => {
-            return format!("diagnostic setting of `{scope_name}` for its errors");
-        }
-        "Microsoft.Authorization/roleAssignments" => {
-            let role = body["properties"]["roleDefinitionId"].as_str().and_then(|id| id.rsplit('/').next());
-            let role = role.and_then(role_name).unwrap_or("role");
-            return format!("role `{role}` on `{scope_name}`");
-        }
-        "Microsoft.Web/serverfarms" => "App Service plan",
-        "Microsoft.Web/sites" => "Function App",
-        "Microsoft.Web/sites/basicPublishingCredentialsPolicies" => {
-            return format!("publishing by password over {last}, off");
-        }
-        "Microsoft.SecurityInsights/dataConnectorDefinitions" => "connector page",
-        "Microsoft.SecurityInsights/alertRules" => return shown_as("analytics rule", body),
-        "Microsoft.Insights/workbooks" => return shown_as("workbook", body),
-        "Microsoft.OperationalInsights/workspaces/savedSearches" => {
-            let function = body["properties"]["functionAlias"].is_string();
-            return shown_as(if function { "function" } else { "hunting query" }, body);
-        }
-        other => other.rsplit('/').next().unwrap_or(other),
-    };
-    format!("{noun} `{last}`")
-}
-
-/// A thing that people know by its title.
-fn shown_as(noun: &str, body: &Value) -> String {
-    format!("{noun} `{}`", body["properties"]["displayName"].as_str().unwrap_or_default())
-}
-
-/// The name of one of the roles that we give.
-pub fn role_name(definition_id: &str) -> Option<&'static str> {
-    [
-        STORAGE_BLOB_DATA_OWNER,
-        contract::resources::STORAGE_BLOB_DATA_CONTRIBUTOR,
-        STORAGE_QUEUE_DATA_CONTRIBUTOR,
-        STORAGE_TABLE_DATA_CONTRIBUTOR,
-        KEY_VAULT_SECRETS_USER,
-        KEY_VAULT_SECRETS_OFFICER,
-        MONITORING_METRICS_PUBLISHER,
-    ]
-    .into_iter()
-    .find(|role| role.definition_id.eq_ignore_ascii_case(definition_id))
-    .map(|role| role.name)
 }
 
 /// The installation's tags on everything that takes tags.

@@ -7,9 +7,11 @@ use std::collections::BTreeSet;
 use super::Plan;
 use super::change::Change;
 use super::content;
-use super::desired::{self, Ids};
+use super::desired;
+use super::ids::Ids;
 use super::step::{Action, Finding, Step};
 use super::template::{TemplateError, Templates, api_version};
+use super::title::role_name;
 use crate::answers::intent::TunedContent;
 use crate::inventory::leftovers::Leftovers;
 use crate::inventory::{Inventory, installation_of};
@@ -107,7 +109,7 @@ impl Removal<'_> {
             let ours = !principal.is_empty() && assignment.principal_id.eq_ignore_ascii_case(principal)
                 || assignment.description.ends_with("(mimecast-sentinel)");
             if ours {
-                let role = desired::role_name(&assignment.role).unwrap_or("role");
+                let role = role_name(&assignment.role).unwrap_or("role");
                 let scope = assignment.scope.rsplit('/').next().unwrap_or_default();
                 let key = format!("role/{}", self.steps.len());
                 let title = format!("role `{role}` on `{scope}`");

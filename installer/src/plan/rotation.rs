@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use contract::resources::{KEY_VAULT_SECRETS_OFFICER, PACKAGE_TAG};
 
 use super::change::Change;
-use super::desired::{self, Ids};
+use super::desired;
+use super::ids::Ids;
 use super::step::{Action, Finding, Rotation, Step, Watched};
 use super::template::{TemplateError, Templates};
 use super::{Plan, Planner, tag};

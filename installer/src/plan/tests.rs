@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 
 use super::change::Change;
 use super::content::unifier;
-use super::desired::{Conduct, Ids, desired};
+use super::desired::{Conduct, desired};
+use super::ids::Ids;
 use super::template::Templates;
 use super::{Action, PackageFacts, PackageSource, Plan, Severity, output, plan};
 use crate::answers::given::Origin;

@@ -10,7 +10,7 @@ use super::{File, PortalError, TEMPLATE_FILE, interface, template};
 use crate::answers::intent::{Delivery, Hosting, Intent, RoleAssignments, Rules, WorkQueue};
 use crate::answers::secret::SecretSource;
 use crate::inventory::Inventory;
-use crate::plan::desired::Ids;
+use crate::plan::ids::Ids;
 use crate::plan::tag;
 
 /// Name of the parameters file.

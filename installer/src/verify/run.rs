@@ -19,6 +19,8 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// The same after a run that found another's lease: where a restart ended that other one, the lease ends
 /// within the minute that it lasts.
 const ASK_AGAIN_WHEN_BUSY: Duration = Duration::from_secs(15);
+/// The same after a run to which nothing had settled: a window is a second long at least.
+const ASK_AGAIN_WHEN_IDLE: Duration = Duration::from_secs(2);
 /// How many rows are looked at, the newest first: more than all accounts write while one of them is waited
 /// for.
 const ROWS_LOOKED_AT: usize = 500;
@@ -91,6 +93,10 @@ pub(super) async fn good_run(
             (Judged::Good(result), _) => return look.found(Outcome::Good, result),
             (Judged::NotSeen(_), Some(error)) => (error.to_string(), false),
             (Judged::NotSeen(result), None) => (result, false),
+            (Judged::Idle(result), _) => {
+                pause = ASK_AGAIN_WHEN_IDLE;
+                (result, false)
+            }
             (Judged::NotGood { result, failed }, _) => {
                 pause = if failed { ASK_AGAIN_AFTER } else { ASK_AGAIN_WHEN_BUSY };
                 (result, failed)
@@ -118,6 +124,8 @@ enum Judged {
         result: String,
         failed: bool,
     },
+    /// The runs of one of them ended well without asking Mimecast for anything, which proves nothing.
+    Idle(String),
     /// One of them has no row yet.
     NotSeen(String),
 }
@@ -125,11 +133,11 @@ enum Judged {
 /// Judges rows, the newest first: each account by its newest.
 fn judge(rows: &[Map<String, Value>], accounts: &BTreeSet<String>) -> Judged {
     if accounts.is_empty() {
-        return judge_one(newest(rows, |_| true));
+        return judge_one(telling(rows, |_| true));
     }
     let mut delivered = 0;
     for account in accounts {
-        let newest = newest(rows, |row| text(row, "Account").eq_ignore_ascii_case(account));
+        let newest = telling(rows, |row| text(row, "Account").eq_ignore_ascii_case(account));
         match judge_one(newest) {
             Judged::Good(_) => {
                 delivered += newest.and_then(|row| row.get("Delivered")?.as_u64()).unwrap_or(0);
@@ -137,6 +145,7 @@ fn judge(rows: &[Map<String, Value>], accounts: &BTreeSet<String>) -> Judged {
             Judged::NotGood { result, failed } => {
                 return Judged::NotGood { result: format!("account `{account}`: {result}"), failed };
             }
+            Judged::Idle(result) => return Judged::Idle(format!("account `{account}`: {result}")),
             Judged::NotSeen(result) => return Judged::NotSeen(format!("account `{account}`: {result}")),
         }
     }
@@ -152,6 +161,11 @@ fn judge_one(row: Option<&Map<String, Value>>) -> Judged {
         return Judged::NotSeen("accepted, its health row is not visible yet".to_owned());
     };
     let result = text(row, "Result");
+    if idle(row) {
+        return Judged::Idle(format!(
+            "{result}, but it asked Mimecast for nothing, since nothing had settled"
+        ));
+    }
     if good(row) {
         let delivered = row.get("Delivered").map(ToString::to_string).unwrap_or_default();
         return Judged::Good(format!("{result}, {delivered} rows delivered"));
@@ -175,6 +189,20 @@ pub(crate) fn newest(
     std::iter::once(first).chain(of_them).find(|row| text(row, "Result") != "busy").or(Some(first))
 }
 
+/// The newest row that tells whether Mimecast can be read; where none does, the newest of all.
+pub(super) fn telling(
+    rows: &[Map<String, Value>],
+    counts: impl Fn(&Map<String, Value>) -> bool,
+) -> Option<&Map<String, Value>> {
+    newest(rows, |row| counts(row) && !idle(row)).or_else(|| newest(rows, &counts))
+}
+
+/// Whether this row is of a run that ended well and had no range to read: one that began in the second in which
+/// the one before had ended, or that found the clock behind. It never called Mimecast.
+fn idle(row: &Map<String, Value>) -> bool {
+    good(row) && text(row, "WindowEnd").is_empty()
+}
+
 /// Whether this row is of a good run.
 pub(super) fn good(row: &Map<String, Value>) -> bool {
     matches!(text(row, "Result"), "ok" | "partial")
@@ -194,9 +222,29 @@ mod tests {
     use super::{Judged, Runs, judge};
 
     fn row(account: &str, result: &str) -> Map<String, Value> {
-        let row =
-            json!({ "Account": account, "Result": result, "Stage": "poll", "Message": "no", "Delivered": 3 });
+        let row = json!({
+            "Account": account, "Result": result, "Stage": "poll", "Message": "no", "Delivered": 3,
+            "WindowEnd": "2026-11-25T10:00:00Z",
+        });
         row.as_object().cloned().expect("an object")
+    }
+
+    fn idle(account: &str) -> Map<String, Value> {
+        let mut row = row(account, "ok");
+        row.insert("WindowEnd".to_owned(), Value::Null);
+        row
+    }
+
+    #[test]
+    fn a_run_that_asked_mimecast_for_nothing_proves_nothing() {
+        let none = BTreeSet::new();
+        assert!(matches!(judge(&[idle("")], &none), Judged::Idle(_)));
+        // One that did ask counts, whatever came after it.
+        assert!(matches!(judge(&[idle(""), row("", "ok")], &none), Judged::Good(_)));
+        assert!(matches!(judge(&[idle(""), row("", "failed")], &none), Judged::NotGood { failed: true, .. }));
+        let accounts: BTreeSet<String> = ["a", "b"].map(str::to_owned).into();
+        let Judged::Idle(told) = judge(&[idle("b"), row("a", "ok")], &accounts) else { panic!("idle") };
+        assert!(told.starts_with("account `b`: ok, but it asked Mimecast for nothing"), "{told}");
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Before {
         let rows = azure.query(&watched.workspace_customer_id, &query, "").await.unwrap_or_default();
         let rows: Vec<_> = rows.records().collect();
         let newest_of =
-            |account: &&String| run::newest(&rows, |row| text(row, "Account") == account.as_str());
+            |account: &&String| run::telling(&rows, |row| text(row, "Account") == account.as_str());
         let newest = rows.first().map(|row| text(row, "TimeGenerated").to_owned());
         let works = |account: &&String| newest_of(account).is_some_and(good);
         Self { newest, good: watched.accounts.iter().filter(works).cloned().collect() }

@@ -89,6 +89,23 @@ async fn a_new_client_secret_is_proven_and_a_bad_one_leaves_the_old_one_in_use()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_never_called_mimecast_proves_no_secret() {
+    let mut stage = Stage::start().await;
+    stage.command("install", &["--yes", "--wait", "60s"]).await.expect(0);
+    // From now on nothing has settled yet, as for a run that begins right after another.
+    stage.simulator.state().edit(&stage.site(), |_, extra| {
+        extra["appSettings"]["MIMECAST_SETTLE"] = "2h".into();
+    });
+    stage.accept("the-second-secret");
+    stage.environment.insert("MIMECAST_CLIENT_SECRET".to_owned(), "the-second-secret".to_owned());
+    let run = stage.command("rotate", &["--yes", "--wait", "3s", "client_secret"]).await.expect(3);
+    let told = "the old one was put back: run of the worker: ok, but it asked Mimecast for nothing";
+    assert!(run.stderr.contains(told), "{}", run.stderr);
+    let present = stage.values("mimecast-client-secret").pop().expect("a version");
+    assert!(present.1 && present.0 != "the-second-secret");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_value_whose_proof_was_never_seen_is_not_what_is_gone_back_to() {
     const NAME: &str = "mimecast-client-secret";
     const VARIABLE: &str = "MIMECAST_CLIENT_SECRET";

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::parse::{Aggregate, Condition, Group, Literal, Operator, Order, Query, Step};
+use super::syntax::{Aggregate, Condition, Group, Literal, Operator, Order, Query, Step};
 use crate::ingestion::{format_time, parse_time};
 use crate::rows::Row;
 
