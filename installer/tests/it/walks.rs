@@ -95,6 +95,7 @@ async fn report_runs(state: State, data: DataPlane, clock: Clock, workspace_id: 
                     "Installation": "mimecast-audit",
                     "PackageHash": hash,
                     "Result": if run.outcome.is_ok() { "ok" } else { "failed" },
+                    "WindowEnd": clock.now().format(&Rfc3339).expect("a time"),
                     "Delivered": 0,
                 });
                 data.rows.add(&workspace_id, HEALTH_TABLE, row.as_object().cloned());
