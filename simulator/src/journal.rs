@@ -22,10 +22,10 @@ pub struct Entry {
     pub headers: Vec<(String, String)>,
     /// Request body as received (still compressed where it was). Empty unless bodies are kept.
     pub body: Bytes,
-    /// Whether the service saw the request: not where a fault answered in its place, or cut the
-    /// connection first.
-    pub served: bool,
-    /// Status of the answer; `None` where the connection was dropped instead.
+    /// Status that the service itself gave, also where the client never heard of it; `None` where a
+    /// fault answered in its place, or cut the connection first.
+    pub served: Option<u16>,
+    /// Status of the answer that was sent; `None` where the connection was dropped instead.
     pub status: Option<u16>,
     /// Body of the answer. Empty unless bodies are kept.
     pub answer: Bytes,

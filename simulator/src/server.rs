@@ -123,7 +123,7 @@ impl Ground {
             target: target.clone(),
             headers,
             body: body.clone(),
-            served: false,
+            served: None,
             status: None,
             answer: Bytes::new(),
         };
@@ -152,9 +152,10 @@ impl Ground {
         let response = match replaced {
             Some(response) => response,
             None => {
-                entry.served = true;
                 let request = Request::from_parts(parts, Body::from(body));
-                router.oneshot(request).await.unwrap_or_else(|never| match never {})
+                let response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+                entry.served = Some(response.status().as_u16());
+                response
             }
         };
         let (parts, body) = response.into_parts();

@@ -66,7 +66,8 @@ impl Accounts {
         self.looks += 1;
         for entry in journal.take() {
             let upload = entry.service == "ingestion" && entry.target.contains(AUDIT_STREAM);
-            if upload && entry.served && matches!(entry.status, Some(204) | None) {
+            // By what the service said, which the worker may not have heard: a refused body carried nothing.
+            if upload && entry.served == Some(204) {
                 self.note_upload(&entry);
             }
         }
@@ -146,6 +147,14 @@ impl Accounts {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use contract::streams::AUDIT_STREAM;
+    use flate2::{Compression, write::GzEncoder};
+    use simulator::fault::{Action, Fault, Matcher};
+    use simulator::journal::Entry;
+    use simulator::simulator::{Options, Simulator};
+
     use super::{Accounts, Carried, Judged};
 
     /// Every event in each of its batches; an exclamation mark says that the answer was lost.
@@ -174,6 +183,33 @@ mod tests {
         // Batch 2 was in nobody's doubt.
         assert_eq!(unexplained.len(), 1);
         assert!(unexplained[0].starts_with("b: "), "{unexplained:?}");
+    }
+
+    /// A body that was refused, where the worker did not hear the refusal, is not in the table.
+    #[tokio::test]
+    async fn a_refusal_that_nobody_heard_carried_nothing() {
+        let simulator = Simulator::start(Options::default()).await.expect("it starts");
+        let upload = Matcher::new("ingestion", "POST", "");
+        simulator.faults().add(Fault::once(upload, Action::DropAfter));
+        let authority = std::fs::read(simulator.ca_file()).expect("its authority");
+        let authority = reqwest::Certificate::from_pem(&authority).expect("a certificate");
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([authority]).build().expect("a client");
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(br#"[{"uid":"a"}]"#).expect("written");
+        let path = format!("dataCollectionRules/rule/streams/{AUDIT_STREAM}");
+        let target = simulator.state().endpoints().ingestion.join(&path).expect("an address");
+        // Without a token: 401.
+        let call = http.post(target).body(packed.finish().expect("packed"));
+        call.send().await.expect_err("the answer is lost");
+
+        let entry = simulator.journal().entries().pop().expect("noted");
+        assert_eq!((entry.served.is_some_and(|status| status >= 400), entry.status), (true, None));
+        let mut accounts = Accounts::default();
+        accounts.note_calls(simulator.journal());
+        assert_eq!(accounts.rows(), 0);
+        // With an acceptance in its place it counts, and its answer is known to be lost.
+        accounts.note_upload(&Entry { served: Some(204), ..entry });
+        assert_eq!(accounts.carried["a"].iter().map(|call| call.answer_lost).collect::<Vec<_>>(), [true]);
     }
 
     #[test]
