@@ -169,12 +169,11 @@ impl Held {
         }
     }
 
-    /// Writes it.
+    /// Writes what [`Checkpoint::write`] gave.
     ///
     /// # Errors
     /// [`CheckpointError::Lost`] when it is no longer ours, others where the place does not take it.
-    pub async fn write(&mut self, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
-        let content = checkpoint.write();
+    pub async fn write(&mut self, content: Vec<u8>) -> Result<(), CheckpointError> {
         match self {
             Self::Blob(held) => held.write(content).await,
             Self::File(held) => held.write(&content).map_err(|source| held.folder_error(source)),

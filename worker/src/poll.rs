@@ -15,6 +15,7 @@
 //! Promises: no order of the events is assumed; the window stays the same for all its pages; a page
 //! counts as read only when it has ended well; nothing that Mimecast sends is fatal to the process.
 
+mod ahead;
 mod client;
 pub mod days;
 mod envelope;

@@ -217,7 +217,7 @@ impl BlobHeld {
                 blob_content_type: Some("application/json".to_owned()),
                 ..Default::default()
             };
-            match self.blob.upload(RequestContent::from(content.to_vec()), Some(options)).await {
+            match self.blob.upload(content.clone().into(), Some(options)).await {
                 Ok(uploaded) => Ok(uploaded.etag),
                 Err(error) => {
                     let error = StorageError::from(error);

@@ -68,10 +68,16 @@ impl Remembered {
         remembered
     }
 
-    /// The same for the checkpoint.
-    pub fn to_checkpoint(&self) -> Vec<RememberedIds> {
-        let groups = self.groups.iter().filter(|(_, ids)| !ids.is_empty());
-        groups.map(|(&minute, ids)| RememberedIds { minute, ids: ids.clone() }).collect()
+    /// Lends them to a checkpoint that is about to be written, without a copy: it is written before each
+    /// batch, and they are most of it. [`Remembered::take_back`] them when it is.
+    pub fn lend(&mut self) -> Vec<RememberedIds> {
+        let groups = std::mem::take(&mut self.groups).into_iter().filter(|(_, ids)| !ids.is_empty());
+        groups.map(|(minute, ids)| RememberedIds { minute, ids }).collect()
+    }
+
+    /// What [`Remembered::lend`] lent.
+    pub fn take_back(&mut self, lent: Vec<RememberedIds>) {
+        self.groups = lent.into_iter().map(|RememberedIds { minute, ids }| (minute, ids)).collect();
     }
 
     /// All of them, to look up.
@@ -177,8 +183,11 @@ mod tests {
         remembered.insert(2, Some(horizon));
         remembered.insert(3, None);
         assert_eq!(hashes(&remembered), [1, 2, 3].into());
-        let mut restored = Remembered::from_checkpoint(remembered.to_checkpoint());
+        let lent = remembered.lend();
+        let mut restored = Remembered::from_checkpoint(lent.clone());
         assert_eq!(hashes(&restored), [1, 2, 3].into());
+        remembered.take_back(lent);
+        assert_eq!(hashes(&remembered), [1, 2, 3].into());
         restored.set_horizon(horizon, horizon);
         restored.close();
         assert_eq!(hashes(&restored), [2, 3].into());
@@ -221,10 +230,11 @@ mod tests {
         assert!(remembered.len() <= LIMIT);
         assert_eq!(remembered.forgotten(), 200_000 - remembered.len() as u64);
         let content = contract::checkpoint::Checkpoint {
-            remembered: remembered.to_checkpoint(),
+            remembered: remembered.lend(),
             ..contract::checkpoint::Checkpoint::first()
         };
         assert!(content.write().len() < 1_000_000);
+        remembered.take_back(content.remembered);
         remembered.close();
         assert_eq!(remembered.len(), 20_000);
     }

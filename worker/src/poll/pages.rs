@@ -1,9 +1,11 @@
 //! The pages of one window, until there are no more.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
 use time::OffsetDateTime;
+
+use super::ahead::Ahead;
 
 use super::client::{CLOCK_SKEW, Mimecast};
 use super::error::{Attempted, PollError, PollErrorKind};
@@ -65,6 +67,11 @@ pub enum RestartCause {
 /// How often a window is begun again before that counts as an error.
 const RESTARTS: u32 = 1;
 
+/// How much of a page is gathered before its events are given out, in bytes: a whole page of usual events,
+/// whose successor can then be asked for before any of them is worked on. Of a larger page they are given
+/// out as it comes.
+const GATHERED_BYTES: usize = 1024 * 1024;
+
 /// Reads one window. After an error it can be asked again: it goes on at the page that failed.
 ///
 /// A page whose body breaks off is asked for again, so some of its events may come twice, as may
@@ -75,6 +82,11 @@ pub struct Pages<'a> {
     request: PageRequest,
     deadline: Deadline,
     stream: Option<PageStream>,
+    /// The next page, asked for while this one's events are worked on.
+    ahead: Option<Ahead<'a>>,
+    /// Events of this page that were not given out yet, and what comes after them.
+    chunks: VecDeque<RecordChunk>,
+    then: Option<Result<Step, PollError>>,
     /// Hashes of the tokens that were followed in this pass.
     followed: HashSet<u64>,
     hasher: RandomState,
@@ -101,6 +113,9 @@ impl<'a> Pages<'a> {
             request: PageRequest { window, page_size, categories, token: resume },
             deadline,
             stream: None,
+            ahead: None,
+            chunks: VecDeque::new(),
+            then: None,
             followed: HashSet::new(),
             hasher: RandomState::new(),
             failures: 0,
@@ -121,12 +136,21 @@ impl<'a> Pages<'a> {
     /// what was given as done.
     pub async fn next(&mut self) -> Result<Step, PollError> {
         loop {
-            if let Some(finished) = self.finished {
-                return Ok(Step::Finished(finished));
+            if let Some(chunk) = self.chunks.pop_front() {
+                return Ok(Step::Records(chunk));
             }
-            match self.read().await {
+            let read = match self.then.take() {
+                Some(then) => then.map(Some),
+                None => match self.finished {
+                    Some(finished) => return Ok(Step::Finished(finished)),
+                    None => self.read().await,
+                },
+            };
+            match read {
                 Ok(Some(step)) => return Ok(step),
                 Ok(None) => {}
+                // What came before it is whole, and is given out first.
+                Err(error) if !self.chunks.is_empty() => self.then = Some(Err(error)),
                 Err(error) => {
                     self.stream = None;
                     if let Some(step) = self.recover(error).await? {
@@ -137,10 +161,13 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// Reads on; `None` when the page was opened or the next one is due.
+    /// Reads on; `None` when the page was opened, or some of it gathered.
     async fn read(&mut self) -> Result<Option<Step>, PollError> {
         let Some(stream) = &mut self.stream else {
-            let stream = self.mimecast.open_page(&self.request, self.deadline).await?;
+            let stream = match self.ahead.take() {
+                Some(ahead) => ahead.page().await?,
+                None => self.mimecast.open_page(&self.request, self.deadline).await?,
+            };
             // A list that begins in the future grows at its head while it is read.
             let ahead = stream.served_at().is_some_and(|at| self.request.window.end > at + CLOCK_SKEW);
             if ahead && self.request.token.is_none() {
@@ -149,10 +176,27 @@ impl<'a> Pages<'a> {
             self.stream = Some(stream);
             return Ok(None);
         };
-        if let Some(chunk) = stream.next().await? {
-            return Ok(Some(Step::Records(chunk)));
+        let mut gathered = 0;
+        while let Some(chunk) = stream.next().await? {
+            gathered += chunk.size_bytes();
+            self.chunks.push_back(chunk);
+            if gathered >= GATHERED_BYTES {
+                return Ok(None);
+            }
         }
-        let Some(stream) = self.stream.take() else { return Ok(None) };
+        // What the first page says may make the window another one.
+        let first = self.request.token.is_none();
+        let end = self.page_end()?;
+        if !first && matches!(&end, Step::PageDone(done) if done.resume.is_some()) {
+            self.ahead = Some(Ahead::ask(self.mimecast, self.request.clone(), self.deadline).await);
+        }
+        self.then = Some(Ok(end));
+        Ok(None)
+    }
+
+    /// The end of a page's body: what it says of the next one.
+    fn page_end(&mut self) -> Result<Step, PollError> {
+        let Some(stream) = self.stream.take() else { return Ok(Step::Finished(self.so_far)) };
         let end = stream.end()?;
         self.failures = 0;
         self.so_far.records += end.records as u64;
@@ -161,19 +205,19 @@ impl<'a> Pages<'a> {
         let done = |resume| PageDone { resume, total_count: end.total_count, records: end.records };
         let Some(next) = end.next.filter(|_| end.records > 0) else {
             self.finished = Some(self.so_far);
-            return Ok(Some(Step::PageDone(done(None))));
+            return Ok(Step::PageDone(done(None)));
         };
         if self.follow(&next) {
             self.request.token = Some(next.clone());
-            return Ok(Some(Step::PageDone(done(Some(next)))));
+            return Ok(Step::PageDone(done(Some(next))));
         }
         // A token for the second time. Where every event has come, that is only an odd end.
         let complete = self.so_far.total_count.is_some_and(|total| self.so_far.records >= total);
         if complete && !self.resumed {
             self.finished = Some(self.so_far);
-            return Ok(Some(Step::PageDone(done(None))));
+            return Ok(Step::PageDone(done(None)));
         }
-        self.restart(RestartCause::TokenRepeated).map(Some)
+        self.restart(RestartCause::TokenRepeated)
     }
 
     /// Notes a token; `false` where it was followed before.

@@ -73,9 +73,10 @@ impl<'a> Progress<'a> {
         if !self.held.alive(self.world()) {
             return Err(CheckpointError::Lost);
         }
-        self.checkpoint.remembered = self.remembered.to_checkpoint();
-        let written = self.held.write(&self.checkpoint).await;
-        self.checkpoint.remembered = Vec::new();
+        self.checkpoint.remembered = self.remembered.lend();
+        let content = self.checkpoint.write();
+        self.remembered.take_back(std::mem::take(&mut self.checkpoint.remembered));
+        let written = self.held.write(content).await;
         self.unsaved &= written.is_err();
         written
     }

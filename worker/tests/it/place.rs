@@ -98,7 +98,7 @@ async fn one_holder_reads_and_writes_under_its_lease(storage: &Storage) {
     assert_eq!(held.read().await.expect("read"), Checkpoint::first());
     for events in 1..4 {
         let in_flight = vec![InFlight { batch: "b".to_owned(), events }];
-        held.write(&Checkpoint { in_flight, ..Checkpoint::first() }).await.expect("written");
+        held.write(Checkpoint { in_flight, ..Checkpoint::first() }.write()).await.expect("written");
     }
     held.release().await;
     let mut held = place.take(&second).await.expect("storage answers").expect("free again");
@@ -115,10 +115,10 @@ async fn a_write_over_somebody_elses_is_refused(storage: &Storage) {
     // tells the two apart.
     let mut second = place.take(&storage.world(3)).await.expect("storage answers").expect("the same lease");
     second.read().await.expect("read");
-    second.write(&Checkpoint::first()).await.expect("written");
-    let refused = first.write(&Checkpoint::first()).await.expect_err("the version has changed");
+    second.write(Checkpoint::first().write()).await.expect("written");
+    let refused = first.write(Checkpoint::first().write()).await.expect_err("the version has changed");
     assert!(matches!(refused, CheckpointError::Lost), "{refused:?}");
-    second.write(&Checkpoint::first()).await.expect("the other one goes on");
+    second.write(Checkpoint::first().write()).await.expect("the other one goes on");
     second.release().await;
 }
 

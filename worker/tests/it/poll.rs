@@ -1,6 +1,7 @@
 //! Reading Mimecast, against the simulator's.
 
 mod access;
+mod ahead;
 mod everything;
 mod quota;
 mod requests;
