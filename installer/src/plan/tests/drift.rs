@@ -225,7 +225,7 @@ fn kinds_of_answers() -> Vec<(&'static str, Intent)> {
     let with = |account_or_accounts: &str, more: &str| {
         read(format!("{}{NO_CONTENT}{more}", ANSWERS.replace(account, account_or_accounts)))
     };
-    let one = "mimecast:\n  api: \"1.0\"\n  app_id: {env: A}\n  app_key: {env: B}\n  access_key: {env: C}\n  \
+    let one = "mimecast:\n  api: \"1.0\"\n  base_url: https://eu-api.mimecast.com\n  app_id: {env: A}\n  app_key: {env: B}\n  access_key: {env: C}\n  \
                secret_key: {env: D}\n  email: {env: E}\n  password: {env: F}\n";
     let several = "accounts:\n  - {key: a, client_id: {env: A}, client_secret: {env: B}}\n  \
                    - {key: b, client_id: {env: C}, client_secret: {env: D}}\n";
