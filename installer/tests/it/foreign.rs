@@ -3,6 +3,7 @@
 use contract::resources::KEY_VAULT_SECRETS_USER;
 use installer::azure::{ResourceId, Timings};
 use serde_json::{Value, json};
+use simulator::fault::{Fault, Matcher};
 use simulator::state::role::{OWNER, READER};
 use simulator::state::subscription::Registration;
 
@@ -147,6 +148,14 @@ async fn a_role_on_a_vault_in_any_subscription_goes_with_the_installation_or_is_
     let owner = state.give_role(&person, &scope, OWNER);
     let (id, uri) = vault(&stage, &within, elsewhere, "kv-security", true).await;
     stage.reword_answers(SECRET_ANSWER, &format!("client_secret: {{key_vault: {uri}secrets/mimecast}}"));
+    stage.command("install", &["--yes", "--no-wait"]).await.expect(0);
+    let given = roles(&stage, &id).remove(0)["id"].as_str().unwrap().to_owned();
+    // Said to be taken away, and not taken away: nothing that goes with the installation takes it along.
+    let role = Matcher::new("arm", "DELETE", given.rsplit('/').next().unwrap());
+    stage.simulator.faults().add(Fault::answer(role, 200, ""));
+    let run = stage.command("teardown", &["--yes"]).await.expect(3);
+    assert!(run.stdout.contains(&format!("Still there:\n  {given}\n")), "{}", run.stdout);
+    state.take_role(&given);
     stage.command("install", &["--yes", "--no-wait"]).await.expect(0);
     assert_eq!(roles(&stage, &id).len(), 1);
     stage.command("teardown", &["--yes"]).await.expect(0);
