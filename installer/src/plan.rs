@@ -38,7 +38,7 @@ use change::Change;
 use desired::Desired;
 use ids::Ids;
 pub use role::role_command;
-pub use step::{Action, Finding, PackageBefore, Rotation, Severity, Step, Trial, Watched};
+pub use step::{Action, Finding, PackageBefore, Rotation, Severity, Step, Trial, Tuned, Watched};
 use template::{TemplateError, Templates};
 
 /// The worker package that shall run.
@@ -89,6 +89,9 @@ pub struct Plan {
     pub answers: String,
     /// What it does about content that a person has changed by hand.
     pub tuned_content: TunedContent,
+    /// Content that a person has changed, and that is left as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tuned: Vec<Tuned>,
     /// The steps. Each comes after those that it depends on.
     pub steps: Vec<Step>,
     /// What is there already and right.
@@ -192,6 +195,7 @@ struct Planner<'a> {
     known: BTreeMap<String, String>,
     steps: Vec<Step>,
     kept: Vec<Kept>,
+    tuned: Vec<Tuned>,
     findings: Vec<Finding>,
 }
 
@@ -211,6 +215,7 @@ impl<'a> Planner<'a> {
             known: resources.iter().map(|resource| (resource.key.clone(), resource.id.clone())).collect(),
             steps: Vec::new(),
             kept: Vec::new(),
+            tuned: Vec::new(),
             findings: Vec::new(),
         }
     }
@@ -225,6 +230,7 @@ impl<'a> Planner<'a> {
             function_app_id: self.ids.function_app.clone(),
             answers: self.intent.recorded.clone(),
             tuned_content: self.intent.tuned_content,
+            tuned: self.tuned,
             steps: self.steps,
             kept: self.kept,
             findings: self.findings,

@@ -226,6 +226,19 @@ def workspace():
             SEEN[-1]["properties"][f"/properties/schema/columns/{number}/name"] = column.name
 
 
+def searches():
+    """Functions and hunting queries, which live in the workspace and outlive the installation's group."""
+    workspace_group, name = WORKSPACE.split("/")[4], name_of(WORKSPACE)
+    for each in LOGS.saved_searches.list_by_workspace(workspace_group, name).value:
+        saw(
+            "loganalytics",
+            each,
+            properties__category=each.category,
+            properties__displayName=each.display_name,
+            properties__query=each.query,
+        )
+
+
 def roles():
     """Roles given in the subscription, with what each is called."""
     names = {}
@@ -252,6 +265,7 @@ def main():
     rules()
     seen["site"] = sites()
     workspace()
+    searches()
     seen["roles"] = roles()
     seen["seen"] = SEEN
     json.dump(seen, sys.stdout, default=str)

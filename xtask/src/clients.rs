@@ -36,6 +36,7 @@ const LOOKED_AT: &[&str] = &[
     "Microsoft.Web/sites",
     "Microsoft.OperationalInsights/workspaces",
     "Microsoft.OperationalInsights/workspaces/tables",
+    "Microsoft.OperationalInsights/workspaces/savedSearches",
     "Microsoft.Authorization/roleAssignments",
 ];
 
@@ -245,7 +246,7 @@ pub(crate) fn hold(simulator: &Simulator, seen: &Seen, phase: Phase) -> Result<(
 }
 
 /// Whether a resource is one that the libraries are asked for: in the installation's group, one of its
-/// tables, the workspace, or a role.
+/// tables or saved searches, the workspace, or a role.
 fn ours(simulator: &Simulator, id: &str) -> bool {
     let group = format!("/resourcegroups/{}", RESOURCE_GROUP.to_ascii_lowercase());
     let table = |name: &str| id.ends_with(&format!("/tables/{}", name.to_ascii_lowercase()));
@@ -253,6 +254,7 @@ fn ours(simulator: &Simulator, id: &str) -> bool {
         || id.ends_with(&group)
         || id.eq_ignore_ascii_case(simulator.workspace_id())
         || [AUDIT_TABLE, HEALTH_TABLE].into_iter().any(table)
+        || id.contains("/savedsearches/")
         || id.contains("/roleassignments/")
 }
 

@@ -166,6 +166,11 @@ pub const ALL: &[Explained] = &[
         "`install` makes it again.",
     ),
     id(
+        "no-workspace",
+        "Which workspace the rows went to is not known any more, so what a teardown takes away there was not looked for.",
+        "`teardown --answers FILE`, or `--set workspace.resource_id=…`.",
+    ),
+    id(
         "old-connector",
         "A Function App in the group looks like an older connector.",
         "Stop it and go on from its place: see [operations](../operations.md#take-over-from-the-old-connector).",
@@ -241,9 +246,19 @@ pub const ALL: &[Explained] = &[
     ),
     id("role-needed", "A role is given for the time of the command and taken back.", NOTHING),
     id(
+        "role-stays",
+        "The app's identity has a role on something of others, which this account may not take away.",
+        "Whoever may runs the command shown. A role of an identity that is gone lets nobody in.",
+    ),
+    id(
         "role-to-give",
         "A role is left to an administrator (`azure.role_assignments: external`).",
         "Give the administrator the command shown; the installation waits for it.",
+    ),
+    id(
+        "role-unseen",
+        "Whether the app's identity has a role on a vault of others could not be seen.",
+        "The vault's owner looks, and takes away what was given; the commands are shown.",
     ),
     id(
         "same-account",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use contract::resources::{QUEUE_FUNCTION, TIMER_FUNCTION};
+use contract::resources::{INSTALLATION_TAG, QUEUE_FUNCTION, TIMER_FUNCTION};
 use contract::streams::HEALTH_TABLE;
 use serde_json::{Map, Value, json};
 use time::format_description::well_known::Rfc3339;
@@ -14,8 +14,8 @@ use super::status::{self, Selected};
 use super::{gather, unwritable};
 use crate::azure::{Azure, AzureError, ResourceId, Rows};
 use crate::deploy::publish::site_url;
-use crate::inventory::Inventory;
 use crate::inventory::observe::observe_installation;
+use crate::inventory::{Inventory, installation_of};
 use crate::plan::ids::Ids;
 use crate::plan::template::{SITES_VERSION, api_version};
 use crate::ui::{Code, Event, Failure, Ui};
@@ -40,6 +40,9 @@ pub(super) async fn find(
     if found.complete() {
         return Ok(found);
     }
+    if let Some(failure) = untagged(&found).await? {
+        return Err(failure);
+    }
     let (subject, there) = (&found.selected.subject, found.inventory.owned.len());
     Err(Failure::user(
         Code::NoInstallation,
@@ -52,6 +55,38 @@ pub(super) async fn find(
             )
         },
     ))
+}
+
+/// What is wrong where the Function App is there under its name and does not say whose it is: then no
+/// command knows it, and `install` takes it for a stranger's.
+async fn untagged(found: &Found) -> Result<Option<Failure>, Failure> {
+    let site = found.azure.get(&found.site_id, SITES_VERSION).await.map_err(|error| Failure::of(&error))?;
+    let Some(site) = site else { return Ok(None) };
+    let (subject, path) = (&found.selected.subject, found.site_id.path());
+    let name = &found.inventory.names.function_app;
+    let failure = match installation_of(&site) {
+        Some(other) => Failure::user(
+            Code::NoInstallation,
+            format!("the Function App `{name}` belongs to the installation `{other}`; it is left alone"),
+        ),
+        None => Failure::problems(
+            Code::NoInstallation,
+            format!(
+                "the Function App `{name}` is there and does not carry the tag of the installation `{}`, by which it is \
+                 known",
+                subject.installation
+            ),
+            [
+                format!(
+                    "where the tag was taken away by hand, put it back: az tag update --operation merge --resource-id \
+                     '{path}' --tags {INSTALLATION_TAG}={}",
+                    subject.installation
+                ),
+                "where the app is somebody else's, choose another `name` for the installation".to_owned(),
+            ],
+        ),
+    };
+    Ok(Some(failure))
 }
 
 /// The same, where it may be that there is none, or one without its Function App.
@@ -67,7 +102,7 @@ pub(super) async fn look_for(
     let azure = gather::connect(world, ui, global, &cloud, selected.tenant_id.as_deref()).await?;
     let subject = &selected.subject;
     ui.say(Event::Looking { what: format!("at the installation `{}`", subject.installation) });
-    let inventory = observe_installation(&azure, subject).await.map_err(|error| Failure::of(&error))?;
+    let inventory = observe_installation(&azure, subject, None).await.map_err(|error| Failure::of(&error))?;
     let ids = Ids::of(&subject.subscription_id, &subject.resource_group, &inventory.names);
     let site_id = ResourceId::parse(&ids.function_app).map_err(|error| Failure::internal(&error))?;
     Ok(Found { azure, selected, inventory, site_id })

@@ -14,10 +14,10 @@ use crate::answers::given::Given;
 use crate::azure::{Azure, ResourceId};
 use crate::deploy::publish::site_url;
 use crate::inventory::Inventory;
-use crate::plan::change::Change;
+use crate::plan::change::{Change, PropertyChange};
 use crate::plan::desired::VERSION;
 use crate::plan::removal::Subject;
-use crate::plan::{self, Plan, Severity, tag};
+use crate::plan::{self, Plan, Severity, Step, tag};
 use crate::ui::{Code, Failure, Ui, human};
 use crate::verify::{self, reference};
 use crate::world::World;
@@ -83,6 +83,7 @@ pub(super) struct Status {
     facts: Map<String, Value>,
     runs: Vec<Map<String, Value>>,
     drift: Vec<String>,
+    outdated: Vec<String>,
     tuned: Vec<String>,
     problems: Vec<String>,
 }
@@ -228,12 +229,15 @@ impl Status {
         };
         match planned.await {
             Ok(plan) => {
-                let drifted = drifted(&plan);
-                self.problems.extend(drifted.iter().map(|line| format!("changed by hand: {line}")));
-                self.drift.extend(drifted);
+                let site = found.inventory.resource(found.site_id.path());
+                let differences = Differences::of(&plan, site.and_then(|site| tag(site, VERSION_TAG)));
+                let by_hand = differences.by_hand.iter().map(|line| format!("changed by hand: {line}"));
+                self.problems.extend(by_hand);
+                self.drift.extend(differences.by_hand);
+                self.outdated.extend(differences.outdated);
                 let refused = plan.findings.iter().filter(|finding| finding.severity == Severity::Refuses);
                 self.problems.extend(refused.map(|finding| finding.message.clone()));
-                // An analyst may tune what is theirs to tune: it is named, and nothing is wrong with it.
+                // An analyst may tune what is theirs to tune: no command changes it back unasked.
                 let tuned = plan.findings.iter().filter(|finding| finding.id == "tuned-content");
                 self.tuned.extend(tuned.map(|finding| finding.message.clone()));
             }
@@ -257,11 +261,21 @@ impl Status {
         for run in &self.runs {
             let _ = writeln!(text, "  run          {}", runs::line(run));
         }
+        for outdated in &self.outdated {
+            let _ = writeln!(text, "  outdated     {outdated}");
+        }
         for tuned in &self.tuned {
             let _ = writeln!(text, "  tuned        {tuned}");
         }
         for problem in &self.problems {
             let _ = writeln!(text, "  problem      {problem}");
+        }
+        if !self.outdated.is_empty() {
+            let _ = writeln!(
+                text,
+                "Outdated is what this installer, of version {VERSION}, makes otherwise than the one that was here last; \
+                 `mimecast-sentinel upgrade` brings it up to date."
+            );
         }
         let paused = self.facts.get("paused") == Some(&json!(true));
         if paused {
@@ -280,26 +294,118 @@ impl Status {
             "facts": self.facts,
             "runs": self.runs,
             "drift": self.drift,
+            "outdated": self.outdated,
             "tuned": self.tuned,
             "problems": self.problems,
         })
     }
 }
 
-/// The lines of a plan that are somebody's changes. A newer installer's version mark is none.
-fn drifted(plan: &Plan) -> Vec<String> {
-    let mut lines = Vec::new();
-    for step in &plan.steps {
-        match &step.change {
-            Change::Create => lines.push(format!("{} is missing", step.title)),
-            Change::Update(changes) => {
-                let version = format!("tags.{VERSION_TAG}");
-                for change in changes.iter().filter(|change| change.path != version) {
-                    lines.push(format!("{}: {}", step.title, human::property(change)));
-                }
-            }
-            Change::Delete | Change::Run => {}
+/// What a plan from the recorded answers would change, a line each.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Differences {
+    /// What somebody has changed.
+    by_hand: Vec<String>,
+    /// What this installer makes otherwise than the one that was here last.
+    outdated: Vec<String>,
+}
+
+impl Differences {
+    /// Sorts them. `installed` is the version that the installation is marked with: where it is another than
+    /// this installer's, what its version changed and what a person changed look the same, and people are
+    /// not blamed for it. Content has a mark of its own that tells.
+    fn of(plan: &Plan, installed: Option<&str>) -> Self {
+        let other_version = installed.is_some_and(|installed| installed != VERSION);
+        let mut found = Self::default();
+        for step in &plan.steps {
+            let lines = match &step.change {
+                Change::Create => vec![format!("{} is missing", step.title)],
+                Change::Update(changes) => lines(&step.title, changes),
+                Change::Delete | Change::Run => Vec::new(),
+            };
+            let outdated = other_version || outdated_content(step);
+            if outdated { &mut found.outdated } else { &mut found.by_hand }.extend(lines);
         }
+        for tuned in &plan.tuned {
+            found.by_hand.extend(lines(&tuned.title, &tuned.changes));
+        }
+        found
     }
-    lines
+}
+
+/// A line for each property. A newer installer's version mark is none.
+fn lines(title: &str, changes: &[PropertyChange]) -> Vec<String> {
+    let version = format!("tags.{VERSION_TAG}");
+    let shown = changes.iter().filter(|change| change.path != version);
+    shown.map(|change| format!("{title}: {}", human::property(change))).collect()
+}
+
+/// Whether a step brings an item of content up to date that nobody but us has written: what a person has
+/// changed is not written over. A line of ours in a custom parser, or a mark, was taken away by somebody.
+fn outdated_content(step: &Step) -> bool {
+    let item = step.key.strip_prefix("content/").is_some_and(|item| !item.starts_with("unifier/"));
+    let Change::Update(changes) = &step.change else { return false };
+    item && changes.iter().all(|change| change.path != "installations")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Change, Differences, Plan, VERSION};
+
+    fn plan(steps: &Value, tuned: &Value) -> Plan {
+        let step = |step: &Value| {
+            json!({
+                "key": step["key"],
+                "title": step["key"],
+                "action": { "do": "delete", "id": "/x", "api_version": "1" },
+                "depends_on": [],
+                "change": step["change"],
+                "undo": null,
+            })
+        };
+        let steps: Vec<Value> = steps.as_array().expect("steps").iter().map(step).collect();
+        serde_json::from_value(json!({
+            "installation": "i", "version": VERSION, "subscription_id": "s", "resource_group": "g",
+            "workspace_id": "w", "function_app_id": "f", "answers": "{}", "tuned_content": "keep",
+            "tuned": tuned, "steps": steps, "kept": [], "findings": [],
+        }))
+        .expect("a plan")
+    }
+
+    #[test]
+    fn a_newer_version_is_not_blamed_on_people_and_a_tuned_item_is() {
+        let update = |path: &str| json!({ "update": [{ "path": path, "before": 1, "after": 2 }] });
+        let steps = json!([
+            { "key": "plan", "change": update("properties.reserved") },
+            { "key": "table/T", "change": update("properties.schema.columns[new].name") },
+            { "key": "content/hunt/a", "change": update("properties.query") },
+            { "key": "content/unifier/Im", "change": update("properties.query") },
+            { "key": "role/rows", "change": "create" },
+            { "key": "identity", "change": update("tags.mimecast-sentinel-version") },
+            { "key": "publish", "change": "run" },
+        ]);
+        let tuned = json!([{ "title": "analytics rule `R`",
+            "changes": [{ "path": "properties.query", "before": "theirs", "after": "ours" }] }]);
+        let plan = plan(&steps, &tuned);
+        assert!(matches!(plan.steps[4].change, Change::Create));
+        let of_a_person = "analytics rule `R`: properties.query: theirs -> ours";
+        let same = Differences::of(&plan, Some(VERSION));
+        assert_eq!(same.outdated, ["content/hunt/a: properties.query: 1 -> 2"]);
+        assert_eq!(
+            same.by_hand,
+            [
+                "plan: properties.reserved: 1 -> 2",
+                "table/T: properties.schema.columns[new].name: 1 -> 2",
+                "content/unifier/Im: properties.query: 1 -> 2",
+                "role/rows is missing",
+                of_a_person,
+            ]
+        );
+        assert_eq!(Differences::of(&plan, None), same);
+        let other = Differences::of(&plan, Some("0.0.0-before"));
+        assert_eq!(other.by_hand, [of_a_person]);
+        assert_eq!(other.outdated.len(), 5);
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use contract::settings::MIMECAST_SENTINEL_ANSWERS;
 use serde_json::Value;
 
 use super::observe::InventoryError;
@@ -142,13 +143,46 @@ async fn vaults(
             return Ok(vaults);
         }
         others_asked = true;
-        let listed = seen(azure.list("/subscriptions", api_version("Microsoft.Resources")?).await)?;
-        subscriptions = listed
-            .iter()
-            .filter_map(|each| each["subscriptionId"].as_str().map(str::to_owned))
-            .take(SUBSCRIPTIONS_SEARCHED)
-            .collect();
+        subscriptions = subscriptions_searched(azure).await?;
     }
+}
+
+/// The subscriptions in which a vault of others is looked for.
+pub(super) async fn subscriptions_searched(azure: &Azure) -> Result<Vec<String>, InventoryError> {
+    let listed = seen(azure.list("/subscriptions", api_version("Microsoft.Resources")?).await)?;
+    let ids = listed.iter().filter_map(|each| each["subscriptionId"].as_str().map(str::to_owned));
+    Ok(ids.take(SUBSCRIPTIONS_SEARCHED).collect())
+}
+
+/// Names of the vaults of others in which an app reads secrets, each with the secret's, as its settings and
+/// its recorded answers refer to them; `None` where there is no app to say so.
+pub(super) fn secrets_named(inventory: &Inventory) -> Option<BTreeSet<(String, String)>> {
+    let settings = inventory.settings.as_ref()?;
+    let mut names = BTreeSet::new();
+    let mut name = |secret: Option<VaultSecret>| {
+        let secret =
+            secret.map(|secret| (secret.vault_name().to_ascii_lowercase(), secret.name().to_owned()));
+        let ours = |vault: &str| vault.eq_ignore_ascii_case(&inventory.names.key_vault);
+        names.extend(secret.filter(|(vault, _)| !ours(vault)));
+    };
+    settings.values().for_each(|value| name(VaultSecret::parse_reference(value)));
+    // Those of several accounts are only in the answers.
+    let answers = settings.get(MIMECAST_SENTINEL_ANSWERS).and_then(|text| serde_json::from_str(text).ok());
+    let mut open: Vec<Value> = answers.into_iter().collect();
+    while let Some(value) = open.pop() {
+        match value {
+            Value::String(text) => name(VaultSecret::parse_reference(&text)),
+            Value::Array(items) => open.extend(items),
+            Value::Object(members) => {
+                if let Some(text) = members.get("key_vault").and_then(Value::as_str) {
+                    name(VaultSecret::parse_uri(text));
+                }
+                open.extend(members.into_values());
+            }
+            _ => {}
+        }
+    }
+    Some(names)
 }
 
 /// A listing, empty where this account may not see it.

@@ -1,15 +1,18 @@
 //! What a teardown has to know beyond what carries the installation's tag.
 
+mod roles;
+
 use contract::streams::{AUDIT_TABLE, HEALTH_TABLE};
 use serde_json::Value;
 
 use super::observe::InventoryError;
-use super::{Assignment, Inventory, installation_of};
+use super::{Inventory, installation_of};
 use crate::azure::{Azure, ResourceId};
 use crate::plan::ids::{Ids, table_id};
 use crate::plan::removal::Subject;
 use crate::plan::table::MADE_BY;
 use crate::plan::template::api_version;
+pub use roles::ForeignRoles;
 
 const RULES: &str = "Microsoft.Insights/dataCollectionRules";
 const DETECTOR_RULES: &str = "Microsoft.AlertsManagement/smartDetectorAlertRules";
@@ -72,6 +75,10 @@ pub struct Leftovers {
     pub may_purge: Option<bool>,
     /// Resources under our names that do not carry our tag, by ARM path.
     pub unmarked: Vec<String>,
+    /// Roles that were given on vaults of others.
+    pub foreign_roles: ForeignRoles,
+    /// Everything in the group that is not the installation's, by ARM path.
+    pub others_in_group: Vec<String>,
 }
 
 /// Looks for them, and adds to the inventory the roles of our identity wherever they were given.
@@ -90,14 +97,27 @@ pub async fn leftovers(
     {
         subscriptions.push(workspace.subscription_id().to_owned());
     }
-    roles_elsewhere(azure, &ids, &subscriptions, inventory).await?;
+    let foreign_roles = roles::roles_elsewhere(azure, &ids, &subscriptions, inventory).await?;
     let here = resources_of_group(azure, &ids).await?;
     let unmarked = unmarked(&ids, &here);
+    let others_in_group = here
+        .iter()
+        .filter(|resource| installation_of(resource) != Some(&subject.installation))
+        .filter_map(|resource| resource["id"].as_str().map(str::to_owned))
+        .collect();
     let smart_detection = smart_detection(azure, subject, &ids, &here).await?;
     let tables = tables(azure, &ids, &subscriptions, inventory).await?;
     let deleted_vaults = deleted_vaults(azure, subject, &ids).await?;
     let may_purge = may_purge(azure, subject).await;
-    Ok(Leftovers { smart_detection, tables, deleted_vaults, may_purge, unmarked })
+    Ok(Leftovers {
+        smart_detection,
+        tables,
+        deleted_vaults,
+        may_purge,
+        unmarked,
+        foreign_roles,
+        others_in_group,
+    })
 }
 
 /// A list, or nothing where this account may not see it.
@@ -109,33 +129,6 @@ async fn list_seen(azure: &Azure, path: &str, kind: &str) -> Result<Option<Vec<V
         Err(error) if error.has_code("MissingSubscriptionRegistration") => Ok(Some(Vec::new())),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Adds the roles that our identity was given beyond our own resources, such as on a vault of others.
-async fn roles_elsewhere(
-    azure: &Azure,
-    ids: &Ids,
-    subscriptions: &[String],
-    inventory: &mut Inventory,
-) -> Result<(), InventoryError> {
-    let principal = inventory
-        .resource(&ids.identity)
-        .and_then(|identity| identity["properties"]["principalId"].as_str())
-        .map(str::to_owned);
-    let Some(principal) = principal else { return Ok(()) };
-    for subscription in subscriptions {
-        let path = format!(
-            "/subscriptions/{subscription}/providers/Microsoft.Authorization/roleAssignments?%24filter=principalId%20eq%20%27{principal}%27"
-        );
-        let found = list_seen(azure, &path, "Microsoft.Authorization/roleAssignments").await?;
-        for assignment in found.unwrap_or_default().iter().filter_map(Assignment::of) {
-            let known = inventory.assignments.iter().any(|each| each.id.eq_ignore_ascii_case(&assignment.id));
-            if !known && assignment.principal_id.eq_ignore_ascii_case(&principal) {
-                inventory.assignments.push(assignment);
-            }
-        }
-    }
-    Ok(())
 }
 
 async fn resources_of_group(azure: &Azure, ids: &Ids) -> Result<Vec<Value>, InventoryError> {

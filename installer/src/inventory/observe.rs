@@ -118,11 +118,17 @@ pub async fn observe(azure: &Azure, intent: &Intent) -> Result<Inventory, Invent
     Ok(inventory)
 }
 
-/// Takes the inventory of an installation without its answers: from tags, by name.
+/// Takes the inventory of an installation without its answers: from tags, by name. Its content is looked
+/// for in the workspace that its rule sends to, or its recorded answers name; `workspace_id` is the one to
+/// look in where both are gone.
 ///
 /// # Errors
 /// [`InventoryError`] when Azure refuses a read.
-pub async fn observe_installation(azure: &Azure, subject: &Subject) -> Result<Inventory, InventoryError> {
+pub async fn observe_installation(
+    azure: &Azure,
+    subject: &Subject,
+    workspace_id: Option<&str>,
+) -> Result<Inventory, InventoryError> {
     let caller = caller(azure)?;
     let owned = owned(azure, subject).await?;
     let names = names_of(&subject.installation, &subject.subscription_id, &subject.resource_group, &owned);
@@ -156,7 +162,9 @@ pub async fn observe_installation(azure: &Azure, subject: &Subject) -> Result<In
     inventory.workspace.id = destination.unwrap_or_default();
     site(azure, &ids, &mut inventory).await?;
     if inventory.workspace.id.is_empty() {
-        inventory.workspace.id = recorded_workspace(inventory.settings.as_ref()).unwrap_or_default();
+        inventory.workspace.id = recorded_workspace(inventory.settings.as_ref())
+            .or_else(|| workspace_id.map(str::to_owned))
+            .unwrap_or_default();
     }
     if !inventory.workspace.id.is_empty() {
         inventory.content = content::observe(azure, &inventory.workspace.id).await?.items;
@@ -202,17 +210,7 @@ async fn workspace(azure: &Azure, intent: &Intent) -> Result<Workspace, Inventor
     let (named, found) = match &intent.workspace {
         WorkspaceAnswer::ResourceId(id) => (id, azure.get(&ResourceId::parse(id)?, version).await?),
         WorkspaceAnswer::WorkspaceId(customer_id) => {
-            let path = format!(
-                "/subscriptions/{}/providers/Microsoft.OperationalInsights/workspaces",
-                intent.subscription_id
-            );
-            let all = azure.list(&path, version).await?;
-            let found = all.into_iter().find(|workspace| {
-                workspace["properties"]["customerId"]
-                    .as_str()
-                    .is_some_and(|id| id.eq_ignore_ascii_case(customer_id))
-            });
-            (customer_id, found)
+            (customer_id, workspace_of(azure, &intent.subscription_id, customer_id).await?)
         }
     };
     let found = found.ok_or_else(|| InventoryError::NoWorkspace(named.clone()))?;
@@ -226,6 +224,22 @@ async fn workspace(azure: &Azure, intent: &Intent) -> Result<Workspace, Inventor
         customer_id: found["properties"]["customerId"].as_str().unwrap_or_default().to_owned(),
         location: normal_location(found["location"].as_str().unwrap_or_default()),
     })
+}
+
+/// The workspace of a subscription with this id of its own, if it is there and may be seen.
+///
+/// # Errors
+/// [`InventoryError`] when Azure refuses the list.
+pub async fn workspace_of(
+    azure: &Azure,
+    subscription_id: &str,
+    customer_id: &str,
+) -> Result<Option<Value>, InventoryError> {
+    let path = format!("/subscriptions/{subscription_id}/providers/Microsoft.OperationalInsights/workspaces");
+    let all = azure.list(&path, api_version("Microsoft.OperationalInsights/workspaces")?).await?;
+    Ok(all.into_iter().find(|workspace| {
+        workspace["properties"]["customerId"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(customer_id))
+    }))
 }
 
 /// Every resource of the group that carries the installation's tag.

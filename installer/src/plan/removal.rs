@@ -81,6 +81,7 @@ pub fn removal(
     }
     removal.deleted_vaults()?;
     removal.strangers();
+    removal.unseen();
     removal.group(before)?;
     Ok(removal.finish())
 }
@@ -205,6 +206,53 @@ impl Removal<'_> {
         }
     }
 
+    /// Names what could not be looked for or may not be taken away, and whose turn it is.
+    fn unseen(&mut self) {
+        if self.inventory.workspace.id.is_empty() {
+            self.findings.push(Finding::warns(
+                "no-workspace",
+                "which workspace the rows went to is not known any more, so rules, functions, hunting queries, \
+                 ASIM lines, the connector's page and tables were not looked for",
+                "name it, and what is left of them goes too: `teardown --answers FILE`, or \
+                 `teardown --set workspace.resource_id=/subscriptions/…`",
+            ));
+        }
+        let roles = &self.leftovers.foreign_roles;
+        for role in &roles.kept {
+            self.findings.push(Finding::warns(
+                "role-stays",
+                format!(
+                    "the app's identity has a role on `{}`, which this account may not take away",
+                    role.scope
+                ),
+                format!("whoever may: az role assignment delete --ids '{}'", role.id),
+            ));
+        }
+        let list = format!(
+            "whoever may: az role assignment list --all --assignee '{}', and az role assignment delete --ids …",
+            roles.principal_id
+        );
+        for vault in &roles.unseen_vaults {
+            self.findings.push(Finding::warns(
+                "role-unseen",
+                format!(
+                    "the app reads secrets of vault `{vault}`, which is not the installation's, and no role of its \
+                     identity is seen there: its owner may have one, or an access policy, to take away"
+                ),
+                list.clone(),
+            ));
+        }
+        for subscription in &roles.unseen_subscriptions {
+            self.findings.push(Finding::warns(
+                "role-unseen",
+                format!(
+                    "this account may not see which roles the app's identity has in subscription {subscription}"
+                ),
+                list.clone(),
+            ));
+        }
+    }
+
     /// The group goes when it is ours and nothing else is in it.
     fn group(&mut self, before: Vec<String>) -> Result<(), TemplateError> {
         let group = self.inventory.resource(&self.ids.group);
@@ -237,6 +285,7 @@ impl Removal<'_> {
             tuned_content: TunedContent::Keep,
             steps: self.steps,
             kept: Vec::new(),
+            tuned: Vec::new(),
             findings: self.findings,
         }
     }

@@ -54,6 +54,23 @@ pub fn settings(intent: &Intent) -> Vec<Value> {
     list.into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect()
 }
 
+/// Settings of the worker that no answers give: those that a person may tune by, the package's hash,
+/// which goes with the package, and the port, which the host tells.
+const NOT_OF_ANSWERS: &[&str] = &[
+    names::MIMECAST_PAGE_SIZE,
+    names::MIMECAST_RUN_BUDGET,
+    names::MIMECAST_RUN_EVENTS,
+    names::MIMECAST_QUOTA_RESERVE,
+    names::MIMECAST_SENTINEL_PACKAGE,
+    names::FUNCTIONS_CUSTOMHANDLER_PORT,
+];
+
+/// Names of the worker's settings that answers decide: one that is there though these answers do not
+/// ask for it is left from others, or was added by hand.
+pub fn of_answers() -> impl Iterator<Item = &'static str> {
+    names::ALL.iter().map(|setting| setting.name).filter(|name| !NOT_OF_ANSWERS.contains(name))
+}
+
 /// The reference to a secret: in our vault, or in the one that the answers name.
 fn reference(answer: &str, source: &SecretSource) -> String {
     match source {

@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use contract::settings::MIMECAST_SENTINEL_ANSWERS;
-use serde_json::Value;
+use contract::settings::{self as contract_settings, KEY_VAULT_REFERENCE_PREFIX, MIMECAST_SENTINEL_ANSWERS};
+use serde_json::{Value, json};
 
 use super::change::{Change, PropertyChange, differences};
 use super::desired::Desired;
 use super::resource::keep_tags;
+use super::setting;
 use super::step::{Action, Finding, Step};
 use super::template::TemplateError;
 use super::{Planner, output};
 use crate::answers::recorded;
+
+/// The name alone: with the suffixes it is our own, without one it is a key that Azure put there
+/// against the identity (BR-105).
+pub(super) const INJECTED: &str = "AzureWebJobsStorage";
 
 impl Planner<'_> {
     pub(super) fn site(&mut self, mut resource: Desired) -> Result<(), TemplateError> {
@@ -22,11 +27,18 @@ impl Planner<'_> {
         if !self.ours(&resource, actual) {
             return Ok(());
         }
-        let wanted: Vec<Value> = resource.body["properties"]["siteConfig"]
+        let mut wanted: Vec<Value> = resource.body["properties"]["siteConfig"]
             .as_object_mut()
             .and_then(|config| config.remove("appSettings"))
             .and_then(|settings| settings.as_array().cloned())
             .unwrap_or_default();
+        let named = |name: &str| wanted.iter().any(|each| each["name"] == name);
+        // What other answers wrote, or a person: the worker would go on by it.
+        let obsolete: Vec<Value> = setting::of_answers()
+            .filter(|name| !named(name))
+            .map(|name| json!({ "name": name, "value": Value::Null }))
+            .collect();
+        wanted.extend(obsolete);
         let changes = differences(&resource.body, actual);
         let (key, id) = (resource.key.clone(), resource.id.clone());
         let (title, mut before_settings) = (resource.title.clone(), resource.depends_on.clone());
@@ -41,6 +53,8 @@ impl Planner<'_> {
         Ok(())
     }
 
+    /// Plans these settings, names with values, and leaves all others alone but the one that Azure injects.
+    /// One whose value is null is taken away.
     pub(super) fn merge_settings(
         &mut self,
         wanted: &[Value],
@@ -48,18 +62,25 @@ impl Planner<'_> {
         title: &str,
         depends_on: Vec<String>,
     ) {
-        // The name alone: with the suffixes it is our own, without one it is a key that Azure put
-        // there against the identity (BR-105).
-        const INJECTED: &str = "AzureWebJobsStorage";
         let empty = BTreeMap::new();
         let actual = self.inventory.settings.as_ref().unwrap_or(&empty);
         let mut set = BTreeMap::new();
+        let mut remove = Vec::new();
         let mut changes = Vec::new();
         for setting in wanted {
-            let (Some(name), Some(value)) = (setting["name"].as_str(), setting["value"].as_str()) else {
+            let Some(name) = setting["name"].as_str() else { continue };
+            let before = actual.get(name);
+            let Some(value) = setting["value"].as_str() else {
+                if let Some(before) = before {
+                    remove.push(name.to_owned());
+                    changes.push(PropertyChange {
+                        path: format!("settings.{name}"),
+                        before: Some(shown(name, before)),
+                        after: Value::Null,
+                    });
+                }
                 continue;
             };
-            let before = actual.get(name);
             let unknown = output::pending(value) && before.is_some();
             // The answers are recorded by the template too, in an order of its own.
             let same = name == MIMECAST_SENTINEL_ANSWERS
@@ -68,12 +89,11 @@ impl Planner<'_> {
                 set.insert(name.to_owned(), value.to_owned());
                 changes.push(PropertyChange {
                     path: format!("settings.{name}"),
-                    before: before.map(|value| Value::from(value.as_str())),
+                    before: before.map(|value| shown(name, value)),
                     after: Value::from(value),
                 });
             }
         }
-        let mut remove = Vec::new();
         if actual.contains_key(INJECTED) {
             remove.push(INJECTED.to_owned());
             changes.push(PropertyChange {
@@ -99,4 +119,14 @@ impl Planner<'_> {
             undo: None,
         });
     }
+}
+
+/// A setting's value as a plan shows it: whoever wrote a secret where only a reference belongs shall not
+/// find it in a plan.
+fn shown(name: &str, value: &str) -> Value {
+    let secret = contract_settings::ALL.iter().any(|setting| setting.name == name && setting.secret);
+    if secret && !value.starts_with(KEY_VAULT_REFERENCE_PREFIX) {
+        return Value::from("a value that is not shown");
+    }
+    Value::from(value)
 }

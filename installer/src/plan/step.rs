@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::change::Change;
+use super::change::{Change, PropertyChange};
 
 /// One step. It carries everything that is needed to do it, so that doing it takes no decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -255,6 +255,15 @@ pub enum Severity {
     Warning,
     /// Good to know.
     Note,
+}
+
+/// An item of content that a person has changed, and that stays as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tuned {
+    /// For people.
+    pub title: String,
+    /// What the person changed: ours after theirs.
+    pub changes: Vec<PropertyChange>,
 }
 
 /// Something that was seen while planning.

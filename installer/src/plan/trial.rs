@@ -7,6 +7,7 @@ use contract::settings::MIMECAST_SENTINEL_PACKAGE;
 use serde_json::{Value, json};
 
 use super::change::Change;
+use super::site::INJECTED;
 use super::step::{Action, Finding, PackageBefore, Step, Trial, Watched};
 use super::template::TemplateError;
 use super::{PackageFacts, PackageSource, Planner, tag};
@@ -100,12 +101,13 @@ impl Planner<'_> {
     /// takes away is not put back.
     fn settings_before(&self) -> BTreeMap<String, Option<String>> {
         let step = self.steps.iter().find(|step| step.key == "settings");
-        let Some(Step { action: Action::MergeSettings { set, .. }, .. }) = step else {
+        let Some(Step { action: Action::MergeSettings { set, remove, .. }, .. }) = step else {
             return BTreeMap::new();
         };
         let empty = BTreeMap::new();
         let actual = self.inventory.settings.as_ref().unwrap_or(&empty);
-        set.keys().map(|name| (name.clone(), actual.get(name).cloned())).collect()
+        let ours = remove.iter().filter(|name| *name != INJECTED);
+        set.keys().chain(ours).map(|name| (name.clone(), actual.get(name).cloned())).collect()
     }
 }
 

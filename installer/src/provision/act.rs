@@ -12,7 +12,7 @@ use crate::azure::{Azure, AzureError, ResourceId};
 use crate::deploy;
 use crate::deploy::kept::{self, KeptError};
 use crate::inventory::Assignment;
-use crate::plan::template::assignment_name;
+use crate::plan::template::{api_version, assignment_name};
 use crate::plan::{Action, Finding, Step, role_command};
 use crate::ui::{Event, Ui, Usual};
 use crate::world::World;
@@ -269,24 +269,39 @@ impl Doing<'_> {
                 Ok(Value::Null)
             }
             Action::DeleteEmptyGroup { id, api_version } => {
-                let left = azure
-                    .list(&format!("{id}/resources"), crate::plan::template::RESOURCES_VERSION)
-                    .await
-                    .map_err(refused)?;
-                if left.is_empty() {
+                let left = resources_in(azure, &id).await.map_err(refused)?;
+                if left == 0 {
                     let id = parse(&id)?;
                     self.when_slow(DELETING, azure.delete(&id, &api_version)).await.map_err(refused)?;
                 } else {
                     ui.say(Event::StepSkipped {
                         key: step.key.clone(),
                         title: step.title.clone(),
-                        reason: format!("{} other resources are in it", left.len()),
+                        reason: format!("{left} other resources are in it"),
                     });
                 }
                 Ok(Value::Null)
             }
         }
     }
+}
+
+/// How many resources a group holds. What the group's list still has of those that were just deleted does not
+/// count: the list lags behind, reading a resource does not
+/// (<https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/error-not-found>).
+async fn resources_in(azure: &Azure, group: &str) -> Result<usize, AzureError> {
+    let listed = azure.list(&format!("{group}/resources"), crate::plan::template::RESOURCES_VERSION).await?;
+    let mut count = 0;
+    for resource in listed {
+        let text = |name: &str| resource[name].as_str().unwrap_or_default();
+        // How others' kinds are read is not known: they are there.
+        let there = match (ResourceId::parse(text("id")), api_version(text("type"))) {
+            (Ok(id), Ok(version)) => azure.get(&id, version).await?.is_some(),
+            _ => true,
+        };
+        count += usize::from(there);
+    }
+    Ok(count)
 }
 
 /// A right that we gave needs its time; one that we did not give is there or is not.

@@ -300,6 +300,12 @@ pub fn plan(plan: &Plan, page: Page) -> String {
             }
         }
     }
+    for tuned in &plan.tuned {
+        let _ = writeln!(text, "  {} {}", paint(Style::new().cyan(), "=".to_owned()), tuned.title);
+        for change in &tuned.changes {
+            let _ = writeln!(text, "      {} (stays)", property(change));
+        }
+    }
     for finding in &plan.findings {
         let (word, style) = severity(finding.severity);
         let message = fitted(&finding.message, word.len() + 4);

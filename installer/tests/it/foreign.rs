@@ -3,10 +3,11 @@
 use contract::resources::KEY_VAULT_SECRETS_USER;
 use installer::azure::{ResourceId, Timings};
 use serde_json::{Value, json};
+use simulator::fault::{Fault, Matcher};
 use simulator::state::role::{OWNER, READER};
 use simulator::state::subscription::Registration;
 
-use crate::stage::Stage;
+use crate::stage::{Stage, kinds};
 use crate::within::Within;
 
 const VERSION: &str = "2026-02-01";
@@ -132,4 +133,58 @@ async fn whoever_may_not_let_the_worker_in_gets_the_command_for_the_owner() {
     stage.command("plan", &[]).await.expect(0);
     let site = state.resources_of("Microsoft.Web/sites").remove(0)["id"].as_str().unwrap().to_owned();
     assert_eq!(state.site_environment(&site)["MIMECAST_CLIENT_ID"], client_id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_on_a_vault_in_any_subscription_goes_with_the_installation_or_is_named() {
+    let stage = Stage::start().await;
+    let within = Within::new(&stage, Timings::default().scaled(0.01)).await;
+    let state = stage.simulator.state();
+    let person = stage.simulator.person().object_id.clone();
+    // Neither the installation's subscription nor the workspace's.
+    let elsewhere = "00000000-0000-0000-0000-0000000000aa";
+    state.add_subscription(elsewhere, "Somebody else's");
+    let scope = format!("/subscriptions/{elsewhere}");
+    let owner = state.give_role(&person, &scope, OWNER);
+    let (id, uri) = vault(&stage, &within, elsewhere, "kv-security", true).await;
+    stage.reword_answers(SECRET_ANSWER, &format!("client_secret: {{key_vault: {uri}secrets/mimecast}}"));
+    stage.command("install", &["--yes", "--no-wait"]).await.expect(0);
+    let given = roles(&stage, &id).remove(0)["id"].as_str().unwrap().to_owned();
+    // Said to be taken away, and not taken away: nothing that goes with the installation takes it along.
+    let role = Matcher::new("arm", "DELETE", given.rsplit('/').next().unwrap());
+    stage.simulator.faults().add(Fault::answer(role, 200, ""));
+    let run = stage.command("teardown", &["--yes"]).await.expect(3);
+    assert!(run.stdout.contains(&format!("Still there:\n  {given}\n")), "{}", run.stdout);
+    state.take_role(&given);
+    stage.command("install", &["--yes", "--no-wait"]).await.expect(0);
+    assert_eq!(roles(&stage, &id).len(), 1);
+    stage.command("teardown", &["--yes"]).await.expect(0);
+    assert_eq!(roles(&stage, &id), [] as [Value; 0]);
+
+    // Who may not take it away any more is told whose turn it is, and everything else goes.
+    stage.command("install", &["--yes", "--no-wait"]).await.expect(0);
+    let given = roles(&stage, &id).remove(0)["id"].as_str().unwrap().to_owned();
+    state.take_role(&owner);
+    let reader = state.give_role(&person, &scope, READER);
+    let run = stage.command("teardown", &["--yes"]).await.expect(0);
+    for part in
+        ["which this account may not take away", &format!("az role assignment delete --ids '{given}'")]
+    {
+        assert!(run.stdout.contains(part), "{part} in {}", run.stdout);
+    }
+    assert_eq!((roles(&stage, &id).len(), kinds(&stage.installed()).len()), (1, 0));
+
+    // Who does not even see that subscription is told that there may be one.
+    state.take_role(&given);
+    state.take_role(&reader);
+    let owner = state.give_role(&person, &scope, OWNER);
+    stage.command("install", &["--yes", "--no-wait"]).await.expect(0);
+    state.take_role(&owner);
+    let run = stage.command("teardown", &["--yes"]).await.expect(0);
+    let said = "and no role of its identity is seen there";
+    assert!(
+        run.stdout.contains(said) && run.stdout.contains("az role assignment list --all"),
+        "{}",
+        run.stdout
+    );
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contract::streams::{AUDIT_TABLE, HEALTH_TABLE};
 use installer::azure::Timings;
 use serde_json::json;
 use simulator::fault::{Action, Fault, Matcher};
@@ -88,6 +89,48 @@ async fn an_installation_killed_at_every_step_ends_whole_and_leaves_the_workspac
     assert_eq!(stage.everything().len(), neighbours.len() + 1);
     assert_eq!(stage.assignments_of(&operator.object_id), 0);
     assert!(state.resource(&vault_id).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_killed_at_every_step_ends_with_nothing_left() {
+    let stage = Stage::start().await;
+    let state = stage.simulator.state().clone();
+    let before = stage.everything();
+    stage.command("install", &["--yes", "--no-wait"]).await.expect(0);
+    let purge = ["--yes", "--purge", "--purge-table", AUDIT_TABLE, "--purge-table", HEALTH_TABLE];
+    let kills = killed_until_done(&stage, "teardown", &purge, 1).await;
+    assert!(kills >= 3, "{kills} kills");
+    stage.unmoved(&before);
+    assert_eq!(stage.everything().len(), before.len());
+    assert_eq!(state.deleted_vault_names().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_teardown_that_keeps_the_data_and_is_killed_at_every_step_keeps_them() {
+    let stage = Stage::start().await;
+    stage.command("install", &["--yes", "--no-wait"]).await.expect(0);
+    let data: Vec<String> = ["Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults"]
+        .map(|kind| stage.one_of(kind))
+        .into();
+    let before = data.iter().map(|id| stage.simulator.state().resource(id)).collect::<Vec<_>>();
+    let kills = killed_until_done(&stage, "teardown", &["--yes", "--keep-data"], 1).await;
+    assert!(kills >= 3, "{kills} kills");
+    let mut left = kinds(&stage.installed());
+    left.sort_unstable();
+    assert_eq!(
+        left,
+        [
+            "Microsoft.KeyVault/vaults",
+            "Microsoft.Resources/resourceGroups",
+            "Microsoft.Storage/storageAccounts"
+        ]
+    );
+    let after = data.iter().map(|id| stage.simulator.state().resource(id)).collect::<Vec<_>>();
+    assert_eq!(after, before);
+    // It goes on with them, and goes.
+    stage.command("install", &["--yes", "--no-wait"]).await.expect(0);
+    stage.command("teardown", &["--yes"]).await.expect(0);
+    assert_eq!(kinds(&stage.installed()), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,7 @@ mod install;
 mod interrupted;
 mod late;
 mod least_rights;
+mod left;
 mod moved;
 mod neighbours;
 mod options;

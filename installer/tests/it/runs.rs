@@ -33,7 +33,7 @@ async fn what_is_changed_by_hand_is_named_and_put_right() {
     stage.command("install", &["--yes", "--wait", "60s"]).await.expect(0);
     let state = stage.simulator.state();
 
-    // What an analyst tuned is named, and nothing is wrong with it.
+    // What an analyst tuned is drift like any other, and no command changes it back unasked.
     let rule = || {
         let rules = state.resources_of("Microsoft.SecurityInsights/alertRules");
         let spray =
@@ -43,13 +43,32 @@ async fn what_is_changed_by_hand_is_named_and_put_right() {
     let id = rule()["id"].as_str().unwrap().to_owned();
     let tune = || assert!(state.edit(&id, |body, _| body["properties"]["queryFrequency"] = json!("PT5M")));
     tune();
-    let status = stage.command("status", &[]).await.expect(0);
+    let ours = state.resource(&id).expect("there")["properties"]["queryFrequency"].clone();
+    assert_eq!(ours, "PT5M");
+    let status = stage.command("status", &[]).await.expect(1);
     let tuned = "tuned        analytics rule `Mimecast - password spray` was changed by a person (queryFrequency) and stays";
-    assert!(status.stdout.contains(tuned) && status.stdout.contains("All is well."), "{}", status.stdout);
+    let drift = "problem      changed by hand: analytics rule `Mimecast - password spray`: properties.queryFrequency: PT5M -> ";
+    for part in [tuned, drift] {
+        assert!(status.stdout.contains(part) && !status.stdout.contains("All is well."), "{}", status.stdout);
+    }
+    // The workbook too.
+    let workbook = state.resources_of("Microsoft.Insights/workbooks").remove(0);
+    let (workbook_id, title) =
+        (workbook["id"].as_str().unwrap().to_owned(), workbook["properties"]["displayName"].clone());
+    assert!(state.edit(&workbook_id, |body, _| body["properties"]["displayName"] = json!("The SOC's")));
+    let status = stage.command("status", &["--output", "json"]).await.expect(1).json();
+    let drift = status["drift"].as_array().unwrap();
+    assert_eq!(drift.len(), 2, "{drift:?}");
+    let expected = format!("properties.displayName: The SOC's -> {}", title.as_str().unwrap());
+    assert!(drift.iter().any(|line| line.as_str().unwrap().ends_with(&expected)), "{drift:?}");
+    let none = stage.command("upgrade", &["--yes"]).await.expect(0);
+    assert!(none.stdout.contains("Nothing to do") && none.stdout.contains(&expected), "{}", none.stdout);
+    assert_eq!(state.resource(&workbook_id).unwrap()["properties"]["displayName"], "The SOC's");
     // It is written over when that is asked for: by a plan that was made for it, and by an upgrade.
     stage.command("plan", &["--reset-content", "--out", "reset.json"]).await.expect(10);
     stage.command("install", &["--yes", "--no-wait", "--plan", "reset.json"]).await.expect(0);
     assert_ne!(rule()["properties"]["queryFrequency"], "PT5M");
+    assert_eq!(state.resource(&workbook_id).unwrap()["properties"]["displayName"], title);
     tune();
     let none = stage.command("upgrade", &["--yes"]).await.expect(0);
     assert!(none.stdout.contains("Nothing to do"), "{}", none.stdout);
@@ -66,8 +85,74 @@ async fn what_is_changed_by_hand_is_named_and_put_right() {
     assert!(status.stdout.contains("properties.allowSharedKeyAccess: true -> false"), "{}", status.stdout);
     let plan = stage.command("plan", &[]).await.expect(10);
     assert_eq!(plan.stdout.matches(" -> ").count(), 1, "{}", plan.stdout);
+
+    // An installation of another version differs by that, and nobody is blamed for it.
+    let site = stage.site();
+    let mark = |version: &str| {
+        let version = json!(version);
+        assert!(state.edit(&site, |body, _| body["tags"]["mimecast-sentinel-version"] = version));
+    };
+    mark("0.0.1");
+    let status = stage.command("status", &[]).await.expect(0);
+    assert!(status.stdout.contains("  outdated     storage account "), "{}", status.stdout);
+    for part in ["changed by hand", "  problem "] {
+        assert!(!status.stdout.contains(part), "{}", status.stdout);
+    }
+    assert!(status.stdout.contains("`mimecast-sentinel upgrade` brings it up to date"), "{}", status.stdout);
     stage.command("install", &["--yes", "--no-wait"]).await.expect(0);
     stage.command("status", &[]).await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_of_other_answers_go_and_one_added_by_hand_is_named() {
+    let stage = Stage::start().await;
+    stage.answers("collect: {categories: [account_logs]}\n");
+    stage.command("install", &["--yes", "--wait", "60s"]).await.expect(0);
+    assert_eq!(stage.settings()["MIMECAST_CATEGORIES"], "account_logs");
+    let set = |name: &str, value: &str| {
+        assert!(stage.simulator.state().edit(&stage.site(), |_, hidden| {
+            hidden["appSettings"][name] = json!(value);
+        }));
+    };
+    set("MIMECAST_PAGE_SIZE", "100");
+    stage.answers("collect: {categories: []}\n");
+    let plan = stage.command("plan", &[]).await.expect(10);
+    let shown = "settings.MIMECAST_CATEGORIES: account_logs -> (absent)";
+    assert!(plan.stdout.contains(shown), "{}", plan.stdout);
+    stage.command("install", &["--yes", "--no-wait"]).await.expect(0);
+    let settings = stage.settings();
+    assert!(!settings.contains_key("MIMECAST_CATEGORIES"));
+    assert_eq!(settings["MIMECAST_PAGE_SIZE"], "100");
+    stage.command("plan", &[]).await.expect(0);
+    stage.command("status", &[]).await.expect(0);
+
+    set("MIMECAST_CATEGORIES", "account_logs");
+    let status = stage.command("status", &[]).await.expect(1);
+    assert!(status.stdout.contains(shown), "{}", status.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_without_its_tag_is_no_missing_app() {
+    let stage = Stage::start().await;
+    stage.command("install", &["--yes", "--no-wait"]).await.expect(0);
+    let (state, site) = (stage.simulator.state(), stage.site());
+    let tags = state.resource(&site).expect("there")["tags"].clone();
+    assert!(state.edit(&site, |body, _| body["tags"] = json!({})));
+    let status = stage.command("status", &[]).await.expect(1);
+    let remedy = format!(
+        "az tag update --operation merge --resource-id '{site}' --tags mimecast-sentinel-installation=mimecast-audit"
+    );
+    for part in ["is there and does not carry the tag of the installation `mimecast-audit`", &remedy] {
+        assert!(status.stderr.contains(part), "{part} in {}", status.stderr);
+    }
+    assert!(!status.stderr.contains("`install` completes it"), "{}", status.stderr);
+    let mut other = tags.clone();
+    other["mimecast-sentinel-installation"] = json!("another");
+    assert!(state.edit(&site, |body, _| body["tags"] = other));
+    let status = stage.command("status", &[]).await.expect(1);
+    assert!(status.stderr.contains("belongs to the installation `another`"), "{}", status.stderr);
+    assert!(state.edit(&site, |body, _| body["tags"] = tags));
+    stage.command("plan", &[]).await.expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,10 +74,12 @@ fn leaving<'a>(
     wanted: &BTreeSet<&str>,
 ) -> Vec<Leaving<'a>> {
     let mut found = Vec::new();
+    // Whose an item without a mark is, nobody knows while another installation is there.
+    let alone = inventory.content.iter().flat_map(Mark::all).all(|mark| mark.installation == installation);
     for resource in &inventory.content {
         let Some(item) = item_of(resource, &inventory.workspace.id, library) else { continue };
         let marks = Mark::all(resource);
-        let ours = marks.is_empty() || marks.iter().any(|mark| mark.installation == installation);
+        let ours = marks.is_empty() && alone || marks.iter().any(|mark| mark.installation == installation);
         if !ours || wanted.contains(item.as_str()) {
             continue;
         }

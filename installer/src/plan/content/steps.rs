@@ -12,7 +12,7 @@ use crate::plan::change::{Change, PropertyChange};
 use crate::plan::desired::Desired;
 use crate::plan::resource::keep_tags;
 use crate::plan::template::{TemplateError, api_version};
-use crate::plan::{Action, Finding, Planner, Step};
+use crate::plan::{Action, Finding, Planner, Step, Tuned};
 
 /// Type of saved searches: functions and hunting queries.
 pub(crate) const SEARCHES: &str = "Microsoft.OperationalInsights/workspaces/savedSearches";
@@ -48,6 +48,7 @@ impl<'a> Planner<'a> {
                     properties.join(", ")
                 );
                 self.findings.push(Finding::notes("tuned-content", message));
+                self.tuned.push(Tuned { title: resource.title.clone(), changes });
                 return self.keep(&resource);
             }
             Found::Outdated(changes) | Found::Tuned(changes) => changes,

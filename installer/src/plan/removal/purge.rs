@@ -1,5 +1,6 @@
 //! What `--purge` takes away beyond the installation itself: tables, and deleted vaults for good.
 
+use contract::streams::{AUDIT_TABLE, HEALTH_TABLE};
 use serde_json::Value;
 
 use super::{Extent, Removal, delete};
@@ -49,13 +50,22 @@ impl Removal<'_> {
             }
         }
         for name in tables {
-            if !self.leftovers.tables.iter().any(|table| table.name.eq_ignore_ascii_case(name)) {
-                self.findings.push(Finding::refuses(
+            if self.leftovers.tables.iter().any(|table| table.name.eq_ignore_ascii_case(name)) {
+                continue;
+            }
+            let ours = [AUDIT_TABLE, HEALTH_TABLE].iter().any(|table| table.eq_ignore_ascii_case(name));
+            self.findings.push(if !ours {
+                Finding::refuses(
                     "no-table",
                     format!("there is no table `{name}` that this installation feeds"),
                     "leave it out of --purge-table",
-                ));
-            }
+                )
+            } else if self.inventory.workspace.id.is_empty() {
+                Finding::notes("tables", format!("table `{name}` was not looked for"))
+            } else {
+                // An attempt that was stopped may have deleted it.
+                Finding::notes("tables", format!("table `{name}` is not there"))
+            });
         }
         Ok(keys)
     }

@@ -4,6 +4,7 @@ use super::*;
 use crate::answers::intent::TunedContent;
 use crate::content::asim;
 use crate::plan::Step;
+use crate::plan::change::PropertyChange;
 use crate::plan::content::mark::{Mark, put_marks};
 
 /// Another installation with the same workspace.
@@ -68,7 +69,8 @@ fn without_etags(inventory: &Inventory) -> BTreeMap<String, Value> {
 
 fn item<'a>(inventory: &'a mut Inventory, item: &str) -> &'a mut Value {
     let of = |each: &Value| Mark::all(each).iter().any(|mark| mark.item == item);
-    inventory.content.iter_mut().find(|each| of(each)).expect(item)
+    let Inventory { content, resources, .. } = inventory;
+    content.iter_mut().chain(resources.values_mut()).find(|each| of(each)).expect(item)
 }
 
 #[test]
@@ -150,15 +152,20 @@ fn what_a_person_tuned_stays_until_it_is_reset() {
         ("hunt/archive-exports", "/properties/displayName", json!("Ours, better")),
         ("function/MimecastAuditView", "/properties/query", json!("MimecastAudit_CL")),
         ("connector", "/properties/connectorUiConfig/title", json!("Mimecast, ours")),
+        ("workbook", "/properties/displayName", json!("The SOC's")),
     ] {
         let mut inventory = whole.clone();
-        *item(&mut inventory, tuned).pointer_mut(pointer).expect(pointer) = value;
+        let place = item(&mut inventory, tuned).pointer_mut(pointer).expect(pointer);
+        let ours = std::mem::replace(place, value.clone());
         let path = pointer.trim_start_matches("/properties/").replace('/', ".");
         let kept = plan(&keep, &inventory, Some(&package())).expect("a plan");
         assert!(kept.empty(), "{tuned}: {:?}", keys(&kept));
         let [finding] = kept.findings.as_slice() else { panic!("{tuned}: {:?}", kept.findings) };
         assert_eq!((finding.id.as_str(), finding.severity), ("tuned-content", Severity::Note));
         assert!(finding.message.contains(&format!("({path})")), "{}", finding.message);
+        let [shown] = kept.tuned.as_slice() else { panic!("{tuned}: {:?}", kept.tuned) };
+        let change = PropertyChange { path: format!("properties.{path}"), before: Some(value), after: ours };
+        assert_eq!(shown.changes, [change], "{tuned}");
 
         let rewritten = plan(&reset, &inventory, Some(&package())).expect("a plan");
         assert_eq!(keys(&rewritten), [format!("content/{tuned}")]);
@@ -196,6 +203,37 @@ fn what_an_older_version_wrote_is_brought_up_to_date_with_the_etag_that_was_read
     let body = body(&plan, "content/hunt/archive-exports");
     assert_eq!(body["etag"], "\"read\"");
     assert_ne!(body["properties"]["query"], "MimecastAudit_CL | take 1");
+}
+
+#[test]
+fn what_an_older_version_wrote_with_a_member_more_is_no_persons() {
+    let intent = intent("");
+    let mut inventory = carried_out(&intent);
+    let rule = item(&mut inventory, "rule/password-spray");
+    let mut older = json!({ "kind": rule["kind"], "properties": rule["properties"] });
+    let properties = older["properties"].as_object_mut().expect("an object");
+    properties.remove("provisioningState");
+    properties["customDetails"]["GoneSince"] = json!("user_s");
+    let mut marks = Mark::all(rule);
+    marks[0].fingerprint = crate::plan::content::mark::fingerprint(&older);
+    rule["properties"]["customDetails"]["GoneSince"] = json!("user_s");
+    put_marks(rule, &marks);
+    let plan = plan(&intent, &inventory, Some(&package())).expect("a plan");
+    assert_eq!(keys(&plan), ["content/rule/password-spray"]);
+    assert!(plan.tuned.is_empty() && plan.findings.is_empty(), "{:?}", plan.findings);
+    let details = &body(&plan, "content/rule/password-spray")["properties"]["customDetails"];
+    assert!(details.get("GoneSince").is_none(), "{details}");
+}
+
+#[test]
+fn an_item_without_a_mark_stays_while_another_installation_is_there() {
+    let (first, second) = (intent(""), neighbour(""));
+    let mut inventory = seen_by_neighbour(&carried_out(&first));
+    put_marks(item(&mut inventory, "rule/password-spray"), &[]);
+    let gone = removal(&subject(&second), &inventory, &Leftovers::default(), &Extent::Everything);
+    assert_eq!(keys(&gone.expect("a plan")), [""; 0]);
+    let gone = removal(&subject(&first), &inventory, &Leftovers::default(), &Extent::Everything);
+    assert!(keys(&gone.expect("a plan")).contains(&"delete/content/rule/password-spray"));
 }
 
 #[test]

@@ -214,3 +214,124 @@ fn a_changed_setting_is_merged_and_a_persons_own_stays() {
     assert_eq!(remove, &["AzureWebJobsStorage"]);
     assert!(!serde_json::to_string(&plan).expect("JSON").contains("DefaultEndpointsProtocol"));
 }
+
+/// Answers of every kind that decides which settings there are.
+fn kinds_of_answers() -> Vec<(&'static str, Intent)> {
+    let read = |text: String| {
+        let given = yaml::read(&text, |line| Origin::File { file: "a".to_owned(), line }).expect("reads");
+        Intent::of(&given, &World::with_environment(BTreeMap::new())).expect("complete")
+    };
+    let account = "mimecast:\n  client_id: {env: ID}\n  client_secret: {env: SECRET}\n";
+    let with = |account_or_accounts: &str, more: &str| {
+        read(format!("{}{NO_CONTENT}{more}", ANSWERS.replace(account, account_or_accounts)))
+    };
+    let one = "mimecast:\n  api: \"1.0\"\n  base_url: https://eu-api.mimecast.com\n  app_id: {env: A}\n  app_key: {env: B}\n  access_key: {env: C}\n  \
+               secret_key: {env: D}\n  email: {env: E}\n  password: {env: F}\n";
+    let several = "accounts:\n  - {key: a, client_id: {env: A}, client_secret: {env: B}}\n  \
+                   - {key: b, client_id: {env: C}, client_secret: {env: D}}\n";
+    let registration = "delivery:\n  app_registration:\n    client_id: {env: G}\n    client_secret: {env: H}\n    \
+                        tenant_id: 00000000-0000-0000-0000-00000000000b\n";
+    vec![
+        ("plain", with(account, "")),
+        ("categories", with(account, "collect: {categories: [account_logs]}\n")),
+        ("work queue", with(account, "collect: {work_queue: always}\n")),
+        ("app registration", with(account, registration)),
+        ("API 1.0", with(one, "")),
+        ("several accounts", with(several, "")),
+    ]
+}
+
+#[test]
+fn each_setting_of_the_worker_is_given_by_some_answers_or_left_to_a_person() {
+    let mut given: Vec<String> = kinds_of_answers()
+        .iter()
+        .flat_map(|(_, intent)| carried_out(intent).settings.expect("settings").into_keys())
+        .filter(|name| contract::settings::ALL.iter().any(|setting| setting.name == name))
+        .filter(|name| name != MIMECAST_SENTINEL_PACKAGE)
+        .collect();
+    given.sort_unstable();
+    given.dedup();
+    let mut of_answers: Vec<&str> = crate::plan::setting::of_answers().collect();
+    of_answers.sort_unstable();
+    assert_eq!(given, of_answers);
+}
+
+#[test]
+fn settings_that_other_answers_had_set_go_and_those_that_no_answers_give_stay() {
+    let kinds = kinds_of_answers();
+    for (from, before) in &kinds {
+        for (to, after) in &kinds {
+            let at = format!("{from} to {to}");
+            let mut inventory = carried_out(before);
+            let there = inventory.settings.as_mut().expect("settings");
+            there.insert("MIMECAST_PAGE_SIZE".to_owned(), "100".to_owned());
+            let mut wanted = carried_out(after).settings.expect("settings");
+            wanted.insert("MIMECAST_PAGE_SIZE".to_owned(), "100".to_owned());
+            let plan = plan(after, &inventory, Some(&package())).expect("a plan");
+            let mut merged = inventory.settings.expect("settings");
+            let step = plan.steps.iter().find(|step| step.key == "settings");
+            assert_eq!(step.is_none(), from == to, "{at}");
+            let Some(step) = step else { continue };
+            let (Action::MergeSettings { set, remove, .. }, Change::Update(changes)) =
+                (&step.action, &step.change)
+            else {
+                panic!("{at}: {step:?}")
+            };
+            for name in remove {
+                let path = format!("settings.{name}");
+                let shown = changes.iter().find(|change| change.path == path).expect(&path);
+                assert!(shown.after.is_null() && shown.before.is_some(), "{at}: {shown:?}");
+                merged.remove(name).expect(&at);
+            }
+            merged.extend(set.clone());
+            let names = |settings: &BTreeMap<String, String>| settings.keys().cloned().collect::<Vec<_>>();
+            assert_eq!(names(&merged), names(&wanted), "{at}");
+        }
+    }
+}
+
+#[test]
+fn a_setting_added_by_hand_that_answers_decide_is_named_and_a_secret_is_not_shown() {
+    let intent = intent(NO_CONTENT);
+    for (name, value, shown) in [
+        ("MIMECAST_CATEGORIES", "account_logs", "account_logs"),
+        ("MIMECAST_ACCOUNTS", "a,b", "a,b"),
+        ("MIMECAST_SECRET_KEY", "canary-of-a-person", "a value that is not shown"),
+    ] {
+        let mut inventory = carried_out(&intent);
+        inventory.settings.as_mut().expect("settings").insert(name.to_owned(), value.to_owned());
+        let plan = plan(&intent, &inventory, Some(&package())).expect("a plan");
+        assert_eq!(keys(&plan), ["settings"], "{name}");
+        let Action::MergeSettings { set, remove, .. } = &plan.steps[0].action else {
+            panic!("{:?}", plan.steps[0])
+        };
+        assert_eq!((set.len(), remove.as_slice()), (0, &[name.to_owned()][..]));
+        let Change::Update(changes) = &plan.steps[0].change else { panic!("{:?}", plan.steps[0].change) };
+        assert_eq!(changes[0].before, Some(json!(shown)));
+        assert!(!serde_json::to_string(&plan).expect("JSON").contains("canary"));
+    }
+    // A literal in the place of a reference is put right, and not shown either.
+    let mut inventory = carried_out(&intent);
+    let settings = inventory.settings.as_mut().expect("settings");
+    settings.insert("MIMECAST_CLIENT_SECRET".to_owned(), "canary-of-a-person".to_owned());
+    let plan = plan(&intent, &inventory, Some(&package())).expect("a plan");
+    assert_eq!(keys(&plan), ["settings"]);
+    assert!(!serde_json::to_string(&plan).expect("JSON").contains("canary"));
+}
+
+#[test]
+fn a_trial_puts_back_the_settings_that_its_plan_takes_away_but_the_injected_one() {
+    let kinds = kinds_of_answers();
+    let (before, after) = (&kinds[1].1, &kinds[0].1);
+    let mut inventory = carried_out(before);
+    let settings = inventory.settings.as_mut().expect("settings");
+    settings.insert("AzureWebJobsStorage".to_owned(), "DefaultEndpointsProtocol=https".to_owned());
+    let plan = crate::plan::upgrade(after, &inventory, Some(&package()), 60).expect("a plan");
+    let trial = plan.steps.iter().find_map(|step| match &step.action {
+        Action::TryPackage(trial) => Some(trial),
+        _ => None,
+    });
+    let before = &trial.expect("a trial").settings_before;
+    assert_eq!(before.get("MIMECAST_CATEGORIES"), Some(&Some("account_logs".to_owned())));
+    assert!(!before.contains_key("AzureWebJobsStorage"));
+}
