@@ -4,17 +4,20 @@
 //! engine runs each over the project's sample events and over a trace of an attack and a benign one for each rule. The
 //! traces' events pass through the worker's own transform, so that a query stands on what the worker writes.
 
-mod asim;
 mod cases;
 mod drawing;
 mod engine;
+mod expected;
+mod fields;
 mod findings;
+mod page;
 pub(crate) mod pictures;
 mod schema;
 mod traces;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use installer::content::Library;
+use installer::content::asim;
 use installer::content::workbook::Workbook;
 use serde::Serialize;
 
@@ -54,7 +57,7 @@ pub(crate) struct Report {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let report = check(arguments.pictures)?;
     for finding in &report.findings {
-        screen::line(finding);
+        screen::remark(finding);
     }
     if arguments.json {
         screen::line(&serde_json::to_string(&report)?);
@@ -86,10 +89,20 @@ struct Query {
     text: String,
 }
 
+/// A function that queries may call.
+#[derive(Debug)]
+struct Callable {
+    name: String,
+    parameters: String,
+    body: String,
+}
+
 /// Everything that is checked.
 struct Content {
     library: Library,
     workbook: Workbook,
+    /// The workspace's functions: ours, and the custom unifying parsers as we make them.
+    callables: Vec<Callable>,
     queries: Vec<Query>,
 }
 
@@ -97,10 +110,8 @@ impl Content {
     fn load() -> Result<Self> {
         let library = Library::load()?;
         let workbook = Workbook::load()?;
-        let mut queries = vec![Query {
-            name: "connector/connected".to_owned(),
-            text: installer::content::CONNECTED_QUERY.to_owned(),
-        }];
+        let callables = callables(&library)?;
+        let mut queries = page::queries()?;
         queries.extend(library.functions.iter().map(|function| Query {
             name: format!("functions/{}", function.name),
             text: format!("{}()", function.name),
@@ -120,12 +131,43 @@ impl Content {
         for tile in workbook.groups.iter().flat_map(|group| &group.tiles) {
             queries.push(Query { name: format!("tiles/{}", tile.query), text: tile.text()?.to_owned() });
         }
-        Ok(Self { library, workbook, queries })
+        queries.extend(unifiers(&library).map(|unifier| Query {
+            name: format!("unifiers/{unifier}"),
+            // What Microsoft's empty parsers declare, a parser that calls this one may pass.
+            text: format!("{unifier}(disabled=false, pack=true)"),
+        }));
+        Ok(Self { library, workbook, callables, queries })
     }
 
     fn tiles(&self) -> usize {
         self.workbook.groups.iter().map(|group| group.tiles.len()).sum()
     }
+}
+
+/// The custom unifying parsers that call ours.
+fn unifiers(library: &Library) -> impl Iterator<Item = &str> {
+    library.functions.iter().filter_map(|function| function.register_in.as_deref())
+}
+
+/// Our functions, and what the installer makes where a workspace has no custom unifying parsers.
+fn callables(library: &Library) -> Result<Vec<Callable>> {
+    let callable = |name: &str, parameters: &str, body: &str| Callable {
+        name: name.to_owned(),
+        parameters: parameters.to_owned(),
+        body: body.to_owned(),
+    };
+    let mut callables: Vec<Callable> = library
+        .functions
+        .iter()
+        .map(|function| callable(function.name, &function.parameters, function.query))
+        .collect();
+    callables.push(callable(asim::EMPTY_VIEW, "", asim::EMPTY_VIEW_QUERY));
+    for function in &library.functions {
+        let Some(unifier) = &function.register_in else { continue };
+        let made = asim::register(unifier, None, function)?.context("no parser was made")?;
+        callables.push(callable(unifier, &made.parameters, &made.query));
+    }
+    Ok(callables)
 }
 
 /// Analyses and runs everything; draws the pictures anew where that is asked for.
@@ -136,6 +178,7 @@ fn check(draw: bool) -> Result<Report> {
     // Both forms of the table: as this connector makes it, and as the old one left it. Each program works
     // on one core.
     let mut cases = cases::ours(&content)?;
+    cases.extend(expected::cases()?);
     cases.extend(pictures::cases(&content)?);
     let of_old_tables = cases::classic()?;
     let (runs, old, analysis, classic) = std::thread::scope(|scope| {
@@ -159,7 +202,8 @@ fn check(draw: bool) -> Result<Report> {
     findings.extend(findings::samples(&content, &runs)?);
     findings.extend(pictures::differing(&content, &runs, draw)?);
     findings.extend(findings::classic(&old));
-    let missing = asim::missing(&analysis, &runs);
+    findings.extend(expected::differing(&runs)?);
+    let missing = fields::missing(&analysis, &runs);
     findings.extend(missing.iter().cloned());
 
     let not_run: Vec<String> =
@@ -185,6 +229,7 @@ mod tests {
     use installer::content::{Library, StandsOn};
     use serde_json::Value;
 
+    use super::traces::Traces;
     use crate::workspace;
 
     fn read(path: &str) -> Value {
@@ -195,6 +240,37 @@ mod tests {
 
     /// The sample of a run's row, which is no event of Mimecast's.
     const HEALTH: &str = "health";
+
+    /// The columns and kinds of event that a rule names as its ground are those that its query reads.
+    #[test]
+    fn a_rules_query_reads_what_it_stands_on_and_no_other_kind_of_event() {
+        let listed = read("worker/tests/data/mimecast/reference/audit-types.json");
+        let listed = listed.as_array().expect("a list");
+        for rule in Library::load().expect("valid").rules {
+            for audit_type in listed.iter().filter_map(|known| known["auditType"].as_str()) {
+                let read = rule.query.contains(&format!("\"{audit_type}\""));
+                let named = rule.stands_on.audit_types.iter().any(|each| each == audit_type);
+                assert_eq!(read, named, "{}: `{audit_type}`", rule.name);
+            }
+            let words: BTreeSet<&str> =
+                rule.query.split(|each: char| !each.is_ascii_alphanumeric() && each != '_').collect();
+            for field in &rule.stands_on.fields {
+                assert!(words.contains(field.as_str()), "{}: `{field}` is not read", rule.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_rule_with_a_threshold_is_run_for_a_day() {
+        let rules = Library::load().expect("valid").rules;
+        let counting: Vec<_> = rules.iter().filter(|rule| rule.query.contains("let threshold = ")).collect();
+        assert!(counting.len() >= 8, "{}", counting.len());
+        for rule in counting {
+            let traces = Traces::of(rule.name).expect("valid").expect("traces");
+            let times: BTreeSet<usize> = traces.day.expect("a day").alerts.into_values().collect();
+            assert_eq!(times, BTreeSet::from([0, 1, 2]), "{}", rule.name);
+        }
+    }
 
     #[test]
     fn what_a_rule_or_hunt_stands_on_is_listed_and_its_sample_shows_it() {

@@ -11,6 +11,11 @@ pub(crate) fn line(text: &str) {
     println!("{text}");
 }
 
+/// Prints a line that is no data.
+pub(crate) fn remark(text: &str) {
+    eprintln!("{text}");
+}
+
 /// Prints a heading, set off by an empty line.
 pub(crate) fn heading(text: &str) {
     println!("\n=== {text}");

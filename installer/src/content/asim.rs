@@ -5,7 +5,10 @@
 //! (<https://learn.microsoft.com/azure/sentinel/normalization-manage-parsers>). The function is
 //! shared: we add one line, touch no other, and take only that line out again.
 
+use self::union::end_of_union;
 use super::Function;
+
+mod union;
 
 /// The empty view that a new custom parser begins with.
 pub const EMPTY_VIEW: &str = "ASimEmptyView";
@@ -42,15 +45,18 @@ pub enum RegisterError {
         /// The parameters that it lacks, separated by commas.
         missing: String,
     },
-    /// The query is no list of parsers that a line could be added to.
+    /// The query is not one `union` of parsers: what follows the union, or stands before it, would read our
+    /// line as something else.
     #[error(
-        "`{unifier}` is not a `union` of parsers, so no line can be added to it; register `{parser}` by hand"
+        "`{unifier}` is not one `union` of parsers and nothing else, so it is left alone; to register `{parser}`, add this to its parsers by hand: {line}"
     )]
     Shape {
         /// The custom parser.
         unifier: String,
         /// Our parser.
         parser: String,
+        /// The call to add.
+        line: String,
     },
 }
 
@@ -88,11 +94,11 @@ pub fn register(
     parser: &Function,
 ) -> Result<Option<Unifier>, RegisterError> {
     let Some(existing) = existing else {
-        // Each of our parsers' parameters but `disabled`, which is our own line's business.
-        let parameters: Vec<&str> =
-            parser.parameters.split(", ").filter(|part| !part.starts_with("disabled:")).collect();
+        // Ours declare what Microsoft's empty custom parsers do, `disabled` and `pack` among them: whoever calls
+        // one by those names must not fail on this one
+        // (<https://github.com/Azure/Azure-Sentinel/tree/master/ASIM/deploy/EmptyCustomUnifyingParsers>).
         let query = format!("union isfuzzy=true\n    {EMPTY_VIEW},\n    {}\n", call(parser));
-        return Ok(Some(Unifier { query, parameters: parameters.join(", ") }));
+        return Ok(Some(Unifier { query, parameters: parser.parameters.clone() }));
     };
     // A person who has put our line behind a comment does not want it.
     if existing.query.contains(parser.name) {
@@ -107,16 +113,16 @@ pub fn register(
             missing: missing.join(", "),
         });
     }
-    let listed = existing.query.trim_end();
-    let ends_in_parser = listed.ends_with(')') || listed.ends_with(EMPTY_VIEW);
-    let last_line_is_comment = listed.lines().last().is_some_and(|line| line.contains("//"));
-    let first = listed.lines().map(str::trim_start).find(|line| !line.is_empty() && !line.starts_with("//"));
-    if !first.is_some_and(|line| line.starts_with("union")) || !ends_in_parser || last_line_is_comment {
-        return Err(RegisterError::Shape { unifier: unifier.to_owned(), parser: parser.name.to_owned() });
-    }
-    // The blanks at the end stay at the end, so that taking the line out gives the same text again.
-    let end = &existing.query[listed.len()..];
-    let query = format!("{listed},\n    {}{end}", call(parser));
+    let Some(end) = end_of_union(&existing.query) else {
+        return Err(RegisterError::Shape {
+            unifier: unifier.to_owned(),
+            parser: parser.name.to_owned(),
+            line: call(parser),
+        });
+    };
+    // What follows the last parser stays behind ours, so that taking the line out gives the same text again.
+    let (listed, rest) = existing.query.split_at(end);
+    let query = format!("{listed},\n    {}{rest}", call(parser));
     Ok(Some(Unifier { query, parameters: existing.parameters.clone() }))
 }
 
@@ -168,7 +174,7 @@ fn line_of(query: &str, parser: &Function) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RegisterError, Unifier, empty, register, unregister};
+    use super::{RegisterError, Unifier, call, empty, register, unregister};
     use crate::content::{Function, Library};
 
     const UNIFIER: &str = "Im_AuthenticationCustom";
@@ -181,7 +187,7 @@ mod tests {
 
     /// A custom parser of another team, with the parameters of Microsoft's current page.
     fn neighbour() -> Unifier {
-        let parameters = parser().parameters.replace("disabled:bool=false, ", "");
+        let parameters = parser().parameters;
         let query = "union isfuzzy=true\n  ASimEmptyView,\n  vimAuthenticationOther(starttime=starttime, pack=pack)\n";
         Unifier { query: query.to_owned(), parameters }
     }
@@ -194,7 +200,13 @@ mod tests {
                 .starts_with("union isfuzzy=true\n    ASimEmptyView,\n    vimAuthenticationMimecastAudit(")
         );
         assert!(made.query.contains("starttime=starttime") && made.query.contains("disabled=false"));
-        assert!(made.query.contains("pack=pack") && !made.parameters.contains("disabled"));
+        assert!(made.query.contains("pack=pack"));
+        // As in Microsoft's empty parsers.
+        for declared in
+            ["starttime:datetime=", "eventresult:string='*'", "disabled:bool=false", "pack:bool=false"]
+        {
+            assert!(made.parameters.contains(declared), "{declared}");
+        }
     }
 
     #[test]
@@ -255,9 +267,41 @@ mod tests {
     }
 
     #[test]
-    fn a_query_of_another_shape_is_left_alone() {
-        let mut other = neighbour();
-        other.query = "let x = 1; SigninLogs | where true".to_owned();
-        assert!(matches!(register(UNIFIER, Some(&other), &parser()), Err(RegisterError::Shape { .. })));
+    fn a_query_of_another_shape_is_left_alone_and_the_line_to_add_is_told() {
+        for query in [
+            "let x = 1; SigninLogs | where true",
+            "union isfuzzy=true\n  ASimEmptyView,\n  vimAuthenticationOther(pack=pack)\n| where EventProduct !in (\"x\")",
+            "union isfuzzy=true vimAuthenticationOther(pack=pack) | extend Owner = tostring(1)",
+            "union vimAuthenticationOther(pack=pack); print(1)",
+            "union vimAuthenticationOther(pack=pack) // unfinished (\n| where isnotempty(User)",
+            "let theirs = vimAuthenticationOther(pack=pack); union theirs, ASimEmptyView",
+            "union vimAuthenticationOther(pack=pack",
+            "union vimAuthenticationOther(pack=pack),",
+            "union",
+            "unions(1)",
+            "",
+        ] {
+            let other = Unifier { query: query.to_owned(), ..neighbour() };
+            let Err(error) = register(UNIFIER, Some(&other), &parser()) else { panic!("{query}") };
+            assert!(matches!(error, RegisterError::Shape { .. }), "{query}: {error}");
+            assert!(error.to_string().ends_with(&call(&parser())), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_union_takes_the_line_whatever_its_parsers_and_comments_hold() {
+        for query in [
+            "union ASimEmptyView\n",
+            "union kind=outer isfuzzy = true withsource=Source ASimEmptyView, vimAuthenticationOther(pack=pack) // the last | one",
+            "union\n  (vimAuthenticationOther(pack=pack) | where EventProduct != \"a)|b\"), // ours\n  ASimEmptyView\n// end\n",
+            "union vimAuthenticationOther(username_has_any=dynamic(['\\'),']), note=@\"C:\\\"), ASimEmptyView",
+        ] {
+            let before = Unifier { query: query.to_owned(), ..neighbour() };
+            let with = register(UNIFIER, Some(&before), &parser()).expect("fits").expect("added");
+            let line = format!(",\n    {}", call(&parser()));
+            assert_eq!(with.query.replacen(&line, "", 1), query, "nothing else is touched");
+            assert_eq!(register(UNIFIER, Some(&with), &parser()), Ok(None));
+            assert_eq!(unregister(&with, &parser()), Some(before), "byte for byte");
+        }
     }
 }

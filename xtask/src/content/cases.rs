@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use contract::streams::{AUDIT_TABLE, HEALTH_TABLE};
+use installer::content::Rule;
 use serde_json::{Value, json};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
 use super::Content;
-use super::engine::{Case, Rows};
+use super::engine::{Case, Repeated, Rows};
 use super::schema::VENDOR_TABLE;
 use super::traces::{Traces, engine_time, table_row};
 use crate::workspace;
@@ -59,27 +60,55 @@ pub(super) fn ours(content: &Content) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for rule in &content.library.rules {
         let Some(traces) = Traces::of(rule.name)? else { continue };
-        for (kind, trace) in [("attack", &traces.attack), ("benign", &traces.benign)] {
+        let further = traces.further.iter().map(|further| (further.because.as_str(), &further.trace));
+        for (kind, trace) in
+            [("attack", &traces.attack), ("benign", &traces.benign)].into_iter().chain(further)
+        {
             cases.push(Case {
                 name: format!("rules/{} ({kind})", rule.name),
                 query: rule.query.to_owned(),
                 tables: trace.tables(NOW)?,
+                runs: Repeated::ONCE,
+            });
+        }
+        if let Some(day) = &traces.day {
+            cases.push(Case {
+                name: format!("rules/{} (a day)", rule.name),
+                query: rule.query.to_owned(),
+                tables: day.trace.tables(NOW)?,
+                runs: day_of(rule)?,
             });
         }
     }
     let samples = samples(NOW)?;
     let others = content.queries.iter().filter(|query| !query.name.starts_with("rules/"));
     for query in others {
-        cases.push(Case { name: query.name.clone(), query: query.text.clone(), tables: samples.clone() });
+        let tables = samples.clone();
+        cases.push(Case {
+            name: query.name.clone(),
+            query: query.text.clone(),
+            tables,
+            runs: Repeated::ONCE,
+        });
     }
     for (call, _) in ASIM_FILTERS {
         cases.push(Case {
             name: (*call).to_owned(),
             query: format!("{call} | project EventOriginalType"),
             tables: samples.clone(),
+            runs: Repeated::ONCE,
         });
     }
     Ok(cases)
+}
+
+/// A day of a rule's runs.
+fn day_of(rule: &Rule) -> Result<Repeated> {
+    let minutes = rule.query_frequency.strip_prefix("PT").and_then(|text| text.strip_suffix('M'));
+    let minutes: u32 = minutes.and_then(|text| text.parse().ok()).with_context(|| {
+        format!("{} runs every {}, which is no number of minutes", rule.name, rule.query_frequency)
+    })?;
+    Ok(Repeated { runs: 24 * 60 / minutes, every_seconds: minutes * 60 })
 }
 
 fn samples(now: OffsetDateTime) -> Result<BTreeMap<&'static str, Rows>> {
@@ -128,5 +157,6 @@ pub(super) fn classic() -> Result<Vec<Case>> {
         query: "MimecastAuditView() | project EventId, SourceIp, Application, Method, AuditType | sort by EventId asc"
             .to_owned(),
         tables,
+        runs: Repeated::ONCE,
     }])
 }

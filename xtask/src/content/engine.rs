@@ -47,6 +47,19 @@ pub(super) struct Case {
     pub(super) name: String,
     pub(super) query: String,
     pub(super) tables: BTreeMap<&'static str, Rows>,
+    pub(super) runs: Repeated,
+}
+
+/// How often a query runs over what has arrived by then, the last time at [`NOW`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Repeated {
+    pub(super) runs: u32,
+    pub(super) every_seconds: u32,
+}
+
+impl Repeated {
+    /// Once, over everything.
+    pub(super) const ONCE: Self = Self { runs: 1, every_seconds: 0 };
 }
 
 /// What the engine gave for all cases.
@@ -83,9 +96,9 @@ pub(super) fn analyse(content: &Content, form: Form) -> Result<Analysis> {
         .collect();
     // A fault within a function's body does not show where the function is called, so the body is
     // analysed as a query of its own.
-    let bodies = content.library.functions.iter().map(|function| Query {
-        name: format!("functions/{} (body)", function.name),
-        text: format!("{}{}", declarations(&function.parameters), function.query),
+    let bodies = content.callables.iter().map(|callable| Query {
+        name: format!("functions/{} (body)", callable.name),
+        text: format!("{}{}", declarations(&callable.parameters), callable.body),
     });
     let queries: Vec<Value> = content
         .queries
@@ -112,7 +125,12 @@ pub(super) fn run(content: &Content, form: Form, cases: &[Case]) -> Result<Runs>
         .collect();
     let cases: Vec<Value> = cases
         .iter()
-        .map(|case| json!({ "name": case.name, "query": case.query, "tables": case.tables }))
+        .map(|case| {
+            json!({
+                "name": case.name, "query": case.query, "tables": case.tables,
+                "runs": case.runs.runs, "every_seconds": case.runs.every_seconds,
+            })
+        })
         .collect();
     let input = json!({
         "now": engine_time(NOW)?, "tables": tables, "functions": functions(content), "cases": cases,
@@ -125,10 +143,9 @@ pub(super) fn run(content: &Content, form: Form, cases: &[Case]) -> Result<Runs>
 
 fn functions(content: &Content) -> Vec<Value> {
     content
-        .library
-        .functions
+        .callables
         .iter()
-        .map(|item| json!({ "name": item.name, "parameters": item.parameters, "body": item.query }))
+        .map(|item| json!({ "name": item.name, "parameters": item.parameters, "body": item.body }))
         .collect()
 }
 

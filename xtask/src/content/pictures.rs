@@ -17,7 +17,7 @@ use time::{Duration, OffsetDateTime};
 use super::Content;
 use super::cases::NOW;
 use super::drawing::draw;
-use super::engine::{Case, Rows, Runs};
+use super::engine::{Case, Repeated, Rows, Runs};
 use super::traces::{engine_time, table_row};
 use crate::workspace;
 
@@ -50,7 +50,7 @@ pub(super) fn cases(content: &Content) -> Result<Vec<Case>> {
             let query = tile.text()?.to_owned();
             // Each tile reads one of the tables; rows that it does not read would cost time alone.
             let tables = if query.contains("Health") { health.clone() } else { audit.clone() };
-            Ok(Case { name: case_name(tile), query, tables })
+            Ok(Case { name: case_name(tile), query, tables, runs: Repeated::ONCE })
         })
         .collect()
 }

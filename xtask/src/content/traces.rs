@@ -29,6 +29,39 @@ pub(super) struct Traces {
     /// Why the benign trace is none, for readers.
     #[serde(rename = "benign_because")]
     _benign_because: String,
+    /// Traces besides, each with what it must give.
+    #[serde(default)]
+    pub(super) further: Vec<Further>,
+    /// What a day of runs must give.
+    #[serde(default)]
+    pub(super) day: Option<Day>,
+}
+
+/// A trace besides the two that every rule has.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Further {
+    /// What it shows.
+    pub(super) because: String,
+    pub(super) trace: Trace,
+    /// How many rows the rule gives.
+    pub(super) alerts: usize,
+    /// Values of columns in the first of them.
+    #[serde(default)]
+    pub(super) expect: Map<String, Value>,
+}
+
+/// A trace over which the rule runs a whole day, as often as it does: what one run lets pass another finds,
+/// and what one has found the next ones leave alone.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Day {
+    pub(super) trace: Trace,
+    /// How often the rule fires within the day for each value of its first column.
+    pub(super) alerts: BTreeMap<String, usize>,
+    /// What each of the values stands for, for readers.
+    #[serde(rename = "because")]
+    _because: BTreeMap<String, String>,
 }
 
 /// What the tables hold.
@@ -54,6 +87,14 @@ struct Events {
     repeat: u32,
     #[serde(default, rename = "every_seconds")]
     every_seconds: u32,
+    /// Mimecast's code of the account, where it matters.
+    account: Option<String>,
+    /// How long it takes from the event to its row.
+    #[serde(default = "a_minute", rename = "late_minutes")]
+    late_minutes: f64,
+    /// How often events are collected, the last time now, where that is what they wait for.
+    #[serde(default, rename = "collected_every_minutes")]
+    collected_every_minutes: Option<i64>,
     /// Whether it arrives only now, as in a first run, so that Azure replaces TimeGenerated.
     #[serde(default)]
     backfilled: bool,
@@ -61,6 +102,10 @@ struct Events {
 
 fn one() -> u32 {
     1
+}
+
+fn a_minute() -> f64 {
+    1.0
 }
 
 impl Traces {
@@ -97,7 +142,9 @@ impl Trace {
                 }
                 row.insert("RunId".to_owned(), Value::from(place.to_string()));
                 row.insert("Installation".to_owned(), Value::from("mimecast-audit"));
-                row.insert("Account".to_owned(), Value::from(""));
+                if row["Account"].is_null() {
+                    row.insert("Account".to_owned(), Value::from(""));
+                }
                 Ok(Value::Object(row))
             })
             .collect::<Result<Vec<_>>>()?;
@@ -126,9 +173,18 @@ impl Events {
             "category": self.category,
         });
         let mut row = table_row(&event, now)?;
-        // A minute passes from the event to its row, unless a backfill brings it now.
-        let arrived = if self.backfilled { now } else { at + Duration::minutes(1) };
+        let arrived = match self.collected_every_minutes {
+            _ if self.backfilled => now,
+            None => at + Duration::seconds_f64(self.late_minutes * 60.0),
+            Some(every) => {
+                let every = Duration::minutes(every).whole_seconds();
+                now - Duration::seconds((now - at).whole_seconds() / every * every)
+            }
+        };
         row.insert(INGESTED.to_owned(), Value::from(engine_time(arrived)?));
+        if let Some(account) = &self.account {
+            row.insert("account_s".to_owned(), Value::from(account.as_str()));
+        }
         if self.backfilled {
             row.insert("TimeGenerated".to_owned(), Value::from(engine_time(now)?));
         }

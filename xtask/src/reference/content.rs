@@ -41,9 +41,11 @@ pub(super) fn page() -> Result<String, ContentError> {
     page.push_str(
         "\n## Analytics rules\n\n\
          \"On\" is what `rules: recommended` turns on: what watches the connector itself, and what a sample event\n\
-         confirms. Those whose threshold depends on the tenant, or whose event is only listed by Mimecast and shown\n\
-         by no sample, are there and off.\n\
-         Each bounds the event's own time as well as its arrival, so that a first run or a backfill raises no storm.\n\n\
+         confirms. Those whose event is only listed by Mimecast and shown by no sample are there and off.\n\
+         Each bounds the event's own time as well as its arrival, so that a first run or a backfill raises no storm;\n\
+         an event may come a day late and is still judged. A rule with a threshold alerts once for each burst: a\n\
+         burst that goes on for days does not alert again until it has been over for as long as its window\n\
+         ([decisions/rules.md](decisions/rules.md)).\n\n\
          | rule | on | severity | every, over | idea | techniques | stands on |\n\
          | --- | --- | --- | --- | --- | --- | --- |\n",
     );
