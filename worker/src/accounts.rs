@@ -426,8 +426,8 @@ impl Fleet {
 /// How long work that has more to read leaves the instance to others: a run that found no call of the
 /// quota left would otherwise come again at once, before the ticks of other accounts.
 fn breather(report: &Report) -> Duration {
-    let nothing_read = Some(FIRST_WAIT).filter(|_| report.read == 0);
-    report.wait.or(nothing_read).unwrap_or_default().min(LONGEST_WAIT)
+    let least = if report.read == 0 { FIRST_WAIT } else { Duration::ZERO };
+    report.wait.unwrap_or_default().clamp(least, LONGEST_WAIT)
 }
 
 /// A run's failure is the account's, not the message's.

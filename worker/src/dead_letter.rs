@@ -119,6 +119,15 @@ pub enum DeadLetterError {
 }
 
 impl DeadLetterError {
+    /// Whether it is one file that cannot be used: it is none of ours, and others may be.
+    pub fn of_the_file(&self) -> bool {
+        match self {
+            Self::Storage { source, .. } => source.too_large(),
+            Self::Folder { .. } => false,
+            Self::Content { .. } => true,
+        }
+    }
+
     /// The code that goes into health rows and logs.
     pub fn code(&self) -> &'static str {
         match self {

@@ -45,7 +45,7 @@ impl Account {
             }
             let letters = match self.dead_letters.read(&name).await {
                 Ok(letters) => letters,
-                Err(error @ DeadLetterError::Content { .. }) => {
+                Err(error) if error.of_the_file() => {
                     let message = chain(&error);
                     self.log.event(Level::Warning, "dead_letters_skipped", json!({ "message": message }));
                     report.notes.push(message);

@@ -182,11 +182,16 @@ async fn a_replay_goes_on_behind_letters_that_are_still_refused() {
         assert_eq!(report.dead_lettered, numbers.end - numbers.start, "{}", stage.lines.text());
     }
     assert_eq!(stage.dead_letters().len(), 2);
+    // Nor do files that are none of ours.
+    let blobs = &stage.simulator.data().blobs;
+    for (name, content) in [("0-text.jsonl", b"no letter".to_vec()), ("0-huge.jsonl", vec![b' '; 65 << 20])] {
+        assert!(blobs.place(simulator::installed::STORAGE_ACCOUNT, "dead-letters", name, content.into()));
+    }
     stage.simulator.data().rows.refuse_bodies_with("canary@example.com");
     let report = stage.worker().work(Work::Replay).await;
     assert_eq!((report.result, report.delivered, report.dead_lettered), (RunResult::Ok, 1, 6), "{report:?}");
     assert!(report.message().contains("6 letters are still refused and stay"), "{}", report.message());
-    assert_eq!(stage.dead_letters().len(), 1);
+    assert_eq!(stage.dead_letters().len(), 3);
     // What is on its way has a name before it goes.
     let named: Vec<_> = stage.lines.of("replaying");
     assert_eq!(named.len(), 2);
