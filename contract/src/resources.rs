@@ -31,6 +31,8 @@ pub const SYNC_QUEUE: &str = "sync-work";
 pub const TIMER_FUNCTION: &str = "Sync";
 /// Name of the queue function.
 pub const QUEUE_FUNCTION: &str = "SyncWork";
+/// How long the host lets one invocation work, in seconds: `functionTimeout` of `host.json`.
+pub const FUNCTION_TIMEOUT_SECS: u64 = 30 * 60;
 
 /// An Azure built-in role: its name for people and its definition's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -211,6 +211,61 @@ pub const ALL: &[RunError] = &[
     error("queue_unavailable", "The queue could not be reached, or has a fault.", PASSES),
 ];
 
+/// Every event that stands in the worker's log as an error beside a run's own end, in the order of the
+/// reference page.
+pub const EVENTS: &[RunError] = &[
+    error(
+        "not_started",
+        "The worker was started in a way in which it cannot work: an argument cannot be used, or there is no host.",
+        "The message says what is accepted. Without a Functions host use `run`, `backfill` or `replay`.",
+    ),
+    error(
+        "not_serving",
+        "The port that the Functions host named cannot be listened on. The process ends, and the host starts another.",
+        "Where it does not pass, restart the app; by hand, use another port.",
+    ),
+    error(
+        "run_not_begun",
+        "The clients of Azure or Mimecast cannot be made, so that not even a health row can be sent.",
+        "The message says which and why. `install` writes the settings anew; then restart the app.",
+    ),
+    error(
+        "invocation_not_understood",
+        "A function was called with what it does not take. Nothing was done.",
+        "Accepted are `sync`, `replay` and `backfill <from> <to> [only-missing]` with times in RFC 3339; the installer's commands write them.",
+    ),
+    error(
+        "message_not_understood",
+        "A message on the queue `sync-work` is none of ours. It goes to the poison queue.",
+        "Find out who wrote it; the installer's commands write the right form.",
+    ),
+    error(
+        "message_not_put",
+        "Work could not be put on the queue `sync-work`. The message that asked for it comes again.",
+        "The message says why, as the run errors `queue_…` do.",
+    ),
+    error(
+        "work_given_up",
+        "What a person asked for has failed for about a day and is not tried again.",
+        "The health rows say why. Put that right, and ask once more.",
+    ),
+    error(
+        "gap",
+        "Events were not collected for so long that Mimecast no longer gives them out: they are lost.",
+        "The message has the times. Export them from Mimecast's console where they are still shown there.",
+    ),
+    error(
+        "records_set_aside",
+        "Azure refused records, or no row could be made of them. They are kept in the container `dead-letters`.",
+        "Each has its reason there. Once that is put right, `replay` sends them again.",
+    ),
+    error(
+        "health_row_not_delivered",
+        "A run's health row could not be delivered. The run itself stands in the log.",
+        "As the error of delivery that the message names. Where audit rows arrive, nothing.",
+    ),
+];
+
 /// What is known of a code.
 pub fn find(code: &str) -> Option<&'static RunError> {
     ALL.iter().find(|error| error.code == code)
@@ -220,12 +275,18 @@ pub fn find(code: &str) -> Option<&'static RunError> {
 mod tests {
     use std::collections::HashSet;
 
-    use super::{ALL, find};
+    use super::{ALL, EVENTS, find};
 
     #[test]
     fn codes_are_unique_and_explained() {
         let codes: HashSet<_> = ALL.iter().map(|error| error.code).collect();
         assert_eq!(codes.len(), ALL.len());
+        let events: HashSet<_> = EVENTS.iter().map(|event| event.code).collect();
+        assert_eq!(events.len(), EVENTS.len());
+        assert!(codes.is_disjoint(&events));
+        for error in EVENTS {
+            assert!(error.meaning.ends_with('.') && error.remedy.ends_with('.'), "{}", error.code);
+        }
         for error in ALL {
             assert!(error.meaning.ends_with('.') && error.remedy.ends_with('.'), "{}", error.code);
             assert_eq!(find(error.code), Some(error));

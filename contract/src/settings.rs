@@ -67,7 +67,7 @@ settings! {
     MIMECAST_PAGE_SIZE = "MIMECAST_PAGE_SIZE" default "500";
     /// Category codes to collect, separated by commas; empty means all.
     MIMECAST_CATEGORIES = "MIMECAST_CATEGORIES" default "";
-    /// How long one run may work before it ends cleanly.
+    /// How long one run may work before it ends cleanly; under Azure Functions at most `25m`.
     MIMECAST_RUN_BUDGET = "MIMECAST_RUN_BUDGET" default "20m";
     /// How many events one run may read before it ends cleanly.
     MIMECAST_RUN_EVENTS = "MIMECAST_RUN_EVENTS" default "1000000";

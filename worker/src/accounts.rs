@@ -173,6 +173,7 @@ impl Accounts {
     pub async fn work(&self, work: Work) -> Vec<Report> {
         match &self.served {
             Served::One(account) => vec![account.work(work).await],
+            Served::Several(fleet) if work == Work::Replay => vec![self.replay(fleet).await],
             Served::Several(fleet) => {
                 let keys = stream::iter(fleet.several.keys.iter());
                 keys.map(|key| self.account_work(key, work)).buffer_unordered(AT_ONCE).collect().await
@@ -200,8 +201,11 @@ impl Accounts {
         let key = match (&self.served, &message.account) {
             (Served::One(_), None) => "",
             (Served::One(_), Some(key)) if key.is_empty() => "",
+            (Served::Several(fleet), _) if message.work == Work::Replay => {
+                return self.for_everybody(fleet, &message).await;
+            }
             (Served::Several(fleet), Some(key)) if fleet.several.keys.contains(key) => key.as_str(),
-            (Served::Several(fleet), None) => return self.for_everybody(fleet, message.work).await,
+            (Served::Several(fleet), None) => return self.for_everybody(fleet, &message).await,
             // The account was taken out of the installation while its message waited.
             (_, Some(key)) => {
                 let text = format!("there is no account `{key}` here; its message is dropped");
@@ -243,6 +247,20 @@ impl Accounts {
         report
     }
 
+    /// Sends dead letters again. They are whole rows, of whichever account, in one container: one run under
+    /// the first account's hold sends them all. That of another account serves where the first one's
+    /// settings cannot be had.
+    async fn replay(&self, fleet: &Fleet) -> Report {
+        let mut chosen = fleet.several.keys.first().map_or("", String::as_str);
+        for key in &fleet.several.keys {
+            if fleet.account(key, &self.world, &self.log).await.is_ok() {
+                chosen = key;
+                break;
+            }
+        }
+        self.account_work(chosen, Work::Replay).await
+    }
+
     async fn put_ticks(&self, fleet: &Fleet, trigger: Trigger) -> Report {
         let mut report = Report::begin(&self.world, trigger);
         let life = schedule_period(&self.world);
@@ -275,17 +293,16 @@ impl Accounts {
     }
 
     /// What a person asked for without naming an account.
-    async fn for_everybody(&self, fleet: &Fleet, work: Work) -> Handled {
+    async fn for_everybody(&self, fleet: &Fleet, message: &Message) -> Handled {
+        let work = message.work;
         match work {
             Work::Sync(trigger) => {
                 let report = self.put_ticks(fleet, trigger).await;
                 answer(&report)
             }
-            // Dead letters are whole rows, of whichever account: one run sends them all.
             Work::Replay => {
-                let Some(first) = fleet.several.keys.first() else { return Handled::Done(String::new()) };
-                let report = self.account_work(first, work).await;
-                self.settle(first, &Message::new(Some(first), work), &report).await
+                let report = self.replay(fleet).await;
+                self.settle("", message, &report).await
             }
             Work::Backfill(_) | Work::Slice(_) => {
                 for key in &fleet.several.keys {
@@ -327,15 +344,15 @@ impl Accounts {
     /// again until it is done.
     async fn settle(&self, key: &str, message: &Message, report: &Report) -> Handled {
         let again = match (message.work, report.result) {
-            (_, RunResult::Ok) | (Work::Sync(_) | Work::Replay, RunResult::Partial | RunResult::Failed) => {
-                None
+            // A tick that finds the account held is dropped: the run that holds it does the work.
+            (_, RunResult::Ok) | (Work::Sync(_), _) => None,
+            (Work::Slice(_), RunResult::Partial) => Some((message.attempt, breather(report))),
+            (Work::Backfill(_), RunResult::Partial) if report.wait.is_some() => {
+                Some((message.attempt, breather(report)))
             }
-            // A tick is dropped: the run that holds the account does the work.
-            (Work::Sync(_), RunResult::Busy) => None,
             // The account's own checkpoint holds the ranges, and its next runs read them.
             (Work::Backfill(_), RunResult::Partial) => None,
-            (Work::Slice(_), RunResult::Partial) => Some((message.attempt, Duration::ZERO)),
-            (_, RunResult::Busy | RunResult::Failed) => {
+            (_, RunResult::Busy | RunResult::Failed | RunResult::Partial) => {
                 let doubled = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(message.attempt));
                 Some((message.attempt + 1, doubled.min(LONGEST_WAIT)))
             }
@@ -404,6 +421,13 @@ impl Fleet {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Opened>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long work that has more to read leaves the instance to others: a run that found no call of the
+/// quota left would otherwise come again at once, before the ticks of other accounts.
+fn breather(report: &Report) -> Duration {
+    let least = if report.read == 0 { FIRST_WAIT } else { Duration::ZERO };
+    report.wait.unwrap_or_default().clamp(least, LONGEST_WAIT)
 }
 
 /// A run's failure is the account's, not the message's.

@@ -13,8 +13,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use contract::checkpoint::{Checkpoint, Unreadable};
+use contract::checkpoint::{Checkpoint, Unreadable, checkpoint_name};
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 
 use crate::world::{Deadline, World};
 use blob::{BlobHeld, BlobPlace, StorageError};
@@ -37,6 +38,15 @@ pub enum CheckpointError {
     #[error("could not read the checkpoint")]
     Read {
         /// Why.
+        #[source]
+        source: StorageError,
+    },
+    /// It is larger than any of ours, and was left as it is.
+    #[error(
+        "the checkpoint is none of ours and was left as it is. Empty it to begin with a first run, or put a time such as 2026-01-01T00:00:00Z into it to go on from there"
+    )]
+    TooLarge {
+        /// How large it is allowed to be.
         #[source]
         source: StorageError,
     },
@@ -82,7 +92,7 @@ impl CheckpointError {
     /// The code that goes into health rows and logs.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Read { source } if source.too_large() => "checkpoint_unreadable",
+            Self::TooLarge { .. } => "checkpoint_unreadable",
             Self::Take { source } | Self::Read { source } | Self::Write { source } => match source.status() {
                 Some(401 | 403) => "checkpoint_denied",
                 Some(404) => "checkpoint_not_found",
@@ -116,6 +126,18 @@ impl Place {
             Self::Blob(place) => Self::Blob(Box::new(place.beside(key))),
             Self::Folder { folder, .. } => Self::Folder { folder: folder.clone(), account: key.to_owned() },
         }
+    }
+
+    /// When Azure last took something, by the stored checkpoint. It is not taken hold of, and may be
+    /// somebody else's to write. `None` too where it cannot be read: who needs it does so as well.
+    pub async fn delivered_at(&self, world: &World) -> Option<OffsetDateTime> {
+        let content = match self {
+            Self::Blob(place) => place.content(world).await.ok()?,
+            Self::Folder { folder, account } => {
+                std::fs::read(folder.join(checkpoint_name(account))).ok()?.into()
+            }
+        };
+        Checkpoint::read(&content).ok()?.delivered_at
     }
 
     /// Takes hold of the checkpoint. `None`: another process has it.

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use crate::checkpoint::blob::StorageError;
+use crate::checkpoint::file::replace;
 use blob::BlobDeadLetters;
 
 /// Folder of the dead letters where there is no container.
@@ -118,6 +119,15 @@ pub enum DeadLetterError {
 }
 
 impl DeadLetterError {
+    /// Whether it is one file that cannot be used: it is none of ours, and others may be.
+    pub fn of_the_file(&self) -> bool {
+        match self {
+            Self::Storage { source, .. } => source.too_large(),
+            Self::Folder { .. } => false,
+            Self::Content { .. } => true,
+        }
+    }
+
     /// The code that goes into health rows and logs.
     pub fn code(&self) -> &'static str {
         match self {
@@ -170,10 +180,10 @@ impl DeadLetters {
         match self {
             Self::Blobs(blobs) => blobs.write(&name, content).await?,
             Self::Folder(folder) => {
-                let path = folder.join(&name);
+                // The place moves past these records: they must survive a power cut, whole.
                 std::fs::create_dir_all(folder)
-                    .and_then(|()| std::fs::write(&path, content))
-                    .map_err(|source| DeadLetterError::Folder { path, source })?;
+                    .and_then(|()| replace(folder, &name, &content))
+                    .map_err(|source| DeadLetterError::Folder { path: folder.join(&name), source })?;
             }
         }
         Ok(Some(name))

@@ -13,8 +13,9 @@ use std::path::Path;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::rejection::BytesRejection;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use contract::resources::{QUEUE_FUNCTION, TIMER_FUNCTION};
@@ -159,6 +160,7 @@ pub async fn serve(world: &World, log: &Log, port: &str) -> Result<(), HostError
         .route(&format!("/{TIMER_FUNCTION}"), post(sync))
         .route(&format!("/{QUEUE_FUNCTION}"), post(sync_work))
         .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
         .with_state(Shared { log: log.clone(), jobs });
     tokio::select! {
         served = axum::serve(listener, router).into_future() => served.map_err(HostError::Serve),
@@ -192,18 +194,25 @@ async fn ready() -> Response {
     answer(StatusCode::OK, json!({}))
 }
 
-async fn sync(State(shared): State<Shared>, body: Bytes) -> Response {
+/// A request's body, or why it could not be had: axum's own answer to that is no JSON.
+type Body = Result<Bytes, BytesRejection>;
+
+async fn sync(State(shared): State<Shared>, body: Body) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return shared.not_understood(rejection.status(), rejection.body_text()),
+    };
     match Invocation::read(&body).work() {
         Ok(work) => shared.told(Task::Tick(work)).await,
-        Err(error) => {
-            shared.log.event(Level::Error, "invocation_not_understood", json!({ "message": error }));
-            answer(StatusCode::BAD_REQUEST, outputs(&[error]))
-        }
+        Err(error) => shared.not_understood(StatusCode::BAD_REQUEST, error),
     }
 }
 
-async fn sync_work(State(shared): State<Shared>, body: Bytes) -> Response {
-    shared.told(Task::Message(Invocation::read(&body).text())).await
+async fn sync_work(State(shared): State<Shared>, body: Body) -> Response {
+    match body {
+        Ok(body) => shared.told(Task::Message(Invocation::read(&body).text())).await,
+        Err(rejection) => shared.not_understood(rejection.status(), rejection.body_text()),
+    }
 }
 
 impl Shared {
@@ -219,6 +228,16 @@ impl Shared {
         let Told { status, line } = told.unwrap_or_else(ended);
         answer(status, outputs(&[line]))
     }
+
+    fn not_understood(&self, status: StatusCode, error: String) -> Response {
+        self.log.event(Level::Error, "invocation_not_understood", json!({ "message": error }));
+        answer(status, outputs(&[error]))
+    }
+}
+
+async fn not_allowed(method: Method, uri: axum::http::Uri) -> Response {
+    let line = format!("{} does not take {method}; the host calls functions by POST", uri.path());
+    answer(StatusCode::METHOD_NOT_ALLOWED, outputs(&[line]))
 }
 
 async fn unknown(uri: axum::http::Uri) -> Response {

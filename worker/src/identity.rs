@@ -105,6 +105,11 @@ impl Credential {
         })
     }
 
+    /// Who signs in.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// Forgets the token, so that the next one is new.
     ///
     /// # Errors

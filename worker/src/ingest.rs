@@ -7,6 +7,7 @@ pub mod client;
 pub mod folder;
 pub mod outcome;
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -29,9 +30,12 @@ const RETRIES: RetryPolicy =
 /// its size: users report that Azure hangs up instead of answering 413.
 const CUT_FOR_SIZE_BYTES: usize = 500_000;
 
-/// So many records of a run may be set aside before Azure has accepted one in it. More are not the
-/// records' fault, and on an installation that never delivered anything no refusal is.
+/// So many records of a run may be set aside before Azure has accepted one in it, and only where it
+/// takes an empty array. More are not the records' fault, unless others of their batch are accepted.
 const REFUSALS_WITHOUT_WITNESS: usize = 3;
+
+/// So many single records from all over a batch are tried before it is believed that none is accepted.
+const SAMPLES: usize = 16;
 
 /// What this run has seen of Azure's judgement: a refusal says something against a record only where
 /// others are accepted.
@@ -61,6 +65,8 @@ pub struct Outcome {
     pub refused: Vec<Refused>,
     /// Why the rest was not delivered.
     pub error: Option<Exhausted<IngestError>>,
+    /// Whether Azure may hold rows of the rest all the same: an answer was lost, or left that open.
+    pub in_doubt: bool,
 }
 
 /// A row that Azure will never accept.
@@ -97,19 +103,22 @@ impl Delivery {
             Self::Folder(sink) => return to_folder(sink, stream, batch),
         };
         let whole = Body { id: batch.id, compressed: batch.body.clone(), plain_bytes: batch.plain_bytes };
-        let sent = send(client, world, stream, &whole, standing, deadline).await;
-        match sent {
+        let in_doubt = Cell::new(false);
+        let sent = send(client, world, stream, &whole, standing, deadline, &in_doubt).await;
+        let outcome = match sent {
             Ok(()) => {
                 witness.accepted = true;
                 let everything = 0..batch.len();
                 Outcome { accepted: vec![everything], ..Outcome::default() }
             }
             Err(error) if error.cause.fault_of_content().is_some() => {
-                let division = Division { client, world, stream, id: batch.id, standing, deadline };
+                let in_doubt = &in_doubt;
+                let division = Division { client, world, stream, id: batch.id, standing, deadline, in_doubt };
                 division.divide(batch, error, witness).await
             }
             Err(error) => Outcome { error: Some(error), ..Outcome::default() },
-        }
+        };
+        Outcome { in_doubt: outcome.error.is_some() && in_doubt.get(), ..outcome }
     }
 
     /// Delivers one row by itself, such as a health row.
@@ -131,7 +140,7 @@ impl Delivery {
                     compressed: crate::batch::compress_array([row]),
                     plain_bytes: row.len() + 2,
                 };
-                send(client, world, stream, &body, standing, deadline).await
+                send(client, world, stream, &body, standing, deadline, &Cell::new(false)).await
             }
             Self::Folder(sink) => sink.append(stream, std::iter::once(row)).map_err(folder_error),
         }
@@ -150,10 +159,12 @@ fn to_folder(sink: &FolderSink, stream: &str, batch: &Batch) -> Outcome {
             let everything = 0..batch.len();
             Outcome { accepted: vec![everything], ..Outcome::default() }
         }
-        Err(source) => Outcome { error: Some(folder_error(source)), ..Outcome::default() },
+        // A part of it may be written.
+        Err(source) => Outcome { error: Some(folder_error(source)), in_doubt: true, ..Outcome::default() },
     }
 }
 
+/// Sends with repeats. `in_doubt` is set where an attempt failed that Azure may have taken all the same.
 async fn send(
     client: &IngestClient,
     world: &World,
@@ -161,9 +172,12 @@ async fn send(
     body: &Body,
     standing: Standing,
     deadline: Deadline,
+    in_doubt: &Cell<bool>,
 ) -> Result<(), Exhausted<IngestError>> {
     retry(&RETRIES, deadline, world, async |attempt| {
-        match client.post(stream, body.id, body.compressed.clone(), standing).await {
+        let posted = client.post(stream, body.id, body.compressed.clone(), standing).await;
+        in_doubt.set(in_doubt.get() || posted.as_ref().is_err_and(IngestError::leaves_open));
+        match posted {
             // BR-081
             Err(IngestError::Unreachable { source })
                 if attempt > 1 && body.plain_bytes > CUT_FOR_SIZE_BYTES && !source.is_connect() =>
@@ -185,6 +199,7 @@ struct Division<'a> {
     id: Uuid,
     standing: Standing,
     deadline: Deadline,
+    in_doubt: &'a Cell<bool>,
 }
 
 impl Division<'_> {
@@ -228,8 +243,11 @@ impl Division<'_> {
                     }
                 },
             }
-            if !witness.accepted && outcome.refused.len() > self.tolerated(witness) {
-                break;
+            if !witness.accepted && outcome.refused.len() > tolerated(witness) {
+                self.look_for_witness(&rows, &mut parts, &mut outcome, witness).await;
+                if !witness.accepted {
+                    break;
+                }
             }
             let Some(next) = parts.pop() else { break };
             part = next;
@@ -238,11 +256,35 @@ impl Division<'_> {
         self.judge(outcome, witness).await
     }
 
-    /// How many records more may be refused before one is accepted.
-    fn tolerated(&self, witness: &Witness) -> usize {
-        match self.standing {
-            Standing::Settling => 0,
-            Standing::Settled => REFUSALS_WITHOUT_WITNESS.saturating_sub(witness.refused),
+    /// Whether Azure takes anything of what is left: bad records can stand together at the head of a
+    /// batch. Each part as a whole, the largest first; then single records from all over them. What is
+    /// accepted leaves `parts`.
+    async fn look_for_witness(
+        &self,
+        rows: &Rows,
+        parts: &mut Vec<Range<usize>>,
+        outcome: &mut Outcome,
+        witness: &mut Witness,
+    ) {
+        let mut tries = parts.clone();
+        tries.sort_by_key(|part| std::cmp::Reverse(part.len()));
+        let left: Vec<usize> = parts.iter().flat_map(Clone::clone).collect();
+        let samples = left.iter().step_by(left.len().div_ceil(SAMPLES).max(1));
+        tries.extend(samples.map(|&index| index..index + 1));
+        for tried in tries {
+            match self.send(rows, tried.clone()).await {
+                Ok(()) => {
+                    witness.accepted = true;
+                    *parts = parts.iter().flat_map(|part| without(part, &tried)).collect();
+                    outcome.accepted.push(tried);
+                    return;
+                }
+                Err(error) if error.cause.fault_of_content().is_some() => {}
+                Err(error) => {
+                    outcome.error = Some(error);
+                    return;
+                }
+            }
         }
     }
 
@@ -254,7 +296,7 @@ impl Division<'_> {
         }
         let refused = std::mem::take(&mut outcome.refused);
         let Some(last) = refused.last().filter(|_| outcome.error.is_none()) else { return outcome };
-        let error = if refused.len() > self.tolerated(witness) {
+        let error = if refused.len() > tolerated(witness) {
             let cause =
                 IngestError::EverythingRefused { refused: refused.len(), answer: last.answer.clone() };
             Some(Exhausted { attempts: 1, cause, ended: crate::retry::Ended::Permanent })
@@ -276,7 +318,20 @@ impl Division<'_> {
 
     /// Every part goes under the batch's own identity, which is the name in the journal.
     async fn send_body(&self, compressed: Bytes, plain_bytes: usize) -> Result<(), Exhausted<IngestError>> {
-        let body = Body { id: self.id, compressed, plain_bytes };
-        send(self.client, self.world, self.stream, &body, self.standing, self.deadline).await
+        let Self { client, world, stream, id, standing, deadline, in_doubt } = *self;
+        let body = Body { id, compressed, plain_bytes };
+        send(client, world, stream, &body, standing, deadline, in_doubt).await
     }
+}
+
+/// How many records more may be refused before one is accepted.
+fn tolerated(witness: &Witness) -> usize {
+    REFUSALS_WITHOUT_WITNESS.saturating_sub(witness.refused)
+}
+
+/// What is left of a part that holds all of `taken` or nothing of it.
+fn without(part: &Range<usize>, taken: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let end = taken.start.clamp(part.start, part.end);
+    let start = taken.end.clamp(part.start, part.end);
+    [start..part.end, part.start..end].into_iter().filter(|left| !left.is_empty())
 }

@@ -130,6 +130,8 @@ pub struct Report {
     pub quota_limit: Option<u64>,
     /// What is left of it.
     pub quota_remaining: Option<u64>,
+    /// How long Mimecast's quota asks to wait before anything more is read.
+    pub wait: Option<std::time::Duration>,
     /// Texts of unknown shape by auditType.
     pub unknown_shapes: Value,
     /// When the run began, in time since the world began.
@@ -156,6 +158,7 @@ impl Report {
             delivered_bytes: 0,
             quota_limit: None,
             quota_remaining: None,
+            wait: None,
             unknown_shapes: json!({}),
             started: world.elapsed(),
         }

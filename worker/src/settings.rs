@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use contract::cloud::CloudProfile;
 use contract::secret::Secret;
-use contract::settings as names;
 use url::Url;
 
 use crate::world::World;
@@ -92,6 +91,24 @@ pub enum Identity {
     },
 }
 
+/// As messages name it: an administrator finds it by its client id.
+impl fmt::Display for Identity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Managed { client_id: Some(client_id) } => {
+                write!(formatter, "the managed identity with the client id {client_id}")
+            }
+            Self::Managed { client_id: None } => {
+                formatter.write_str("the system-assigned managed identity of this app")
+            }
+            // Its client id is a setting that is kept as a secret.
+            Self::AppRegistration { tenant_id, .. } => {
+                write!(formatter, "the app registration of DELIVERY_CLIENT_ID in the tenant {tenant_id}")
+            }
+        }
+    }
+}
+
 /// The Mimecast account.
 #[derive(Debug, Clone)]
 pub struct MimecastSettings {
@@ -146,11 +163,21 @@ pub struct CollectSettings {
 /// How much one run may do before it ends cleanly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunLimits {
-    /// Time for reading. What was read is delivered after it.
+    /// Time for reading and delivering.
     pub budget: Duration,
     /// Events to read.
     pub events: u64,
 }
+
+impl RunLimits {
+    /// The last part of the budget: nothing new is read in it, and what was read is delivered.
+    pub fn grace(&self) -> Duration {
+        LONGEST_GRACE.min(self.budget / 4)
+    }
+}
+
+/// What was read before it is delivered in this time, with the repeats of [`crate::ingest`].
+const LONGEST_GRACE: Duration = Duration::from_secs(5 * 60);
 
 /// One setting that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,14 +221,8 @@ impl Settings {
         let reporting = reader.whole_reporting(cloud.as_ref(), folder);
         let mimecast = reader.mimecast(cloud.as_ref());
         let collect = reader.collect();
-        let limits = RunLimits {
-            budget: reader.duration(
-                names::MIMECAST_RUN_BUDGET,
-                Duration::from_secs(1),
-                Duration::from_secs(86_400),
-            ),
-            events: reader.number(names::MIMECAST_RUN_EVENTS, 1, u64::MAX),
-        };
+        let limits = reader.limits();
+        reader.queue(cloud.as_ref());
         match (reader.problems.is_empty(), mimecast, reporting) {
             (true, Some(mimecast), Some(reporting)) => Ok(Self { mimecast, collect, limits, reporting }),
             (_, _, reporting) => {
@@ -271,10 +292,12 @@ mod tests {
                 ("MIMECAST_OVERLAP", "soon"),
                 ("MIMECAST_BASE_URL", "https://mimecast.com.example.com"),
                 ("CHECKPOINT_CONTAINER_URL", "http://127.0.0.1/audit-checkpoints"),
+                ("MIMECAST_RUN_EVENTS", "none"),
+                ("SYNC_QUEUE_URL", "https://queue.example.com/sync-work"),
             ],
             None,
         )
-        .expect_err("seven problems");
+        .expect_err("nine problems");
         let named: Vec<&str> = error.problems.iter().map(|problem| problem.setting).collect();
         assert_eq!(
             named,
@@ -286,11 +309,29 @@ mod tests {
                 "MIMECAST_BASE_URL",
                 "MIMECAST_PAGE_SIZE",
                 "MIMECAST_OVERLAP",
+                "MIMECAST_RUN_EVENTS",
+                "SYNC_QUEUE_URL",
             ]
         );
         let text = format!("{error} {error:?}");
         assert!(!text.contains("canary"), "{text}");
         assert!(error.reporting.is_none());
+    }
+
+    // BR-042: what comes after the budget fits into the rest of the function's time.
+    #[test]
+    fn under_the_host_a_run_ends_before_the_functions_time() {
+        let hosted = ("FUNCTIONS_CUSTOMHANDLER_PORT", "40000");
+        for (budget, taken) in [("20m", true), ("25m", true), ("26m", false), ("1d", false)] {
+            let setting = ("MIMECAST_RUN_BUDGET", budget);
+            assert_eq!(read(&[hosted, setting], None).is_ok(), taken, "{budget}");
+            assert!(read(&[setting], None).is_ok(), "{budget} by itself");
+        }
+        let longest = read(&[hosted, ("MIMECAST_RUN_BUDGET", "25m")], None).expect("taken").limits;
+        assert!(longest.budget < Duration::from_secs(contract::resources::FUNCTION_TIMEOUT_SECS));
+        assert_eq!(longest.grace(), Duration::from_secs(300));
+        let short = read(&[("MIMECAST_RUN_BUDGET", "1m")], None).expect("taken").limits;
+        assert_eq!(short.grace(), Duration::from_secs(15));
     }
 
     #[test]

@@ -18,31 +18,28 @@ mod replay;
 mod slice;
 mod state;
 
-use std::time::Duration;
-
 use contract::checkpoint::{Checkpoint, Purpose};
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
+use crate::checkpoint::remembered::LIMIT as REMEMBERED;
 use crate::checkpoint::{CheckpointError, Held, Place};
 use crate::command::Work;
 use crate::dead_letter::DeadLetters;
-use crate::ingest::{Delivery, Standing};
+use crate::ingest::{Delivery, IngestError, Standing};
 use crate::poll::window::{self, Choice, Chosen};
 use crate::poll::{Mimecast, Pages, PollError, PollErrorKind};
 use crate::report::{Failure, Level, Log, Report, RunResult, Stage, chain};
 use crate::settings::Settings;
 use crate::transform::Transformer;
 use crate::world::{Deadline, World};
+use again::Reread;
 use deliver::{DeliverError, Progress};
 pub use open::{Clients, OpenError, Reporter, send_health};
 use read::{Bounds, ReadEnd, Reader};
 use replay::ReplayError;
 use state::state;
-
-/// Reading ends with the budget; what was read may take this long to deliver after it.
-const DELIVERY_GRACE: Duration = Duration::from_secs(5 * 60);
 
 /// One Mimecast account with everything that a run needs. Lives as long as the process.
 #[derive(Debug)]
@@ -76,6 +73,17 @@ impl RunError {
             Self::Poll(error) => Failure::new(Stage::Poll, error.kind.code(), error),
             Self::Deliver(error) => error.failure(),
             Self::Replay(error) => error.failure(),
+        }
+    }
+
+    /// Whether another window may go well where this one did not.
+    fn may_be_of_the_window(&self) -> bool {
+        match self {
+            Self::Poll(error) => !error.only_time_is_needed(),
+            Self::Deliver(DeliverError::Ingest(error)) => {
+                matches!(error.cause, IngestError::EverythingRefused { .. })
+            }
+            _ => false,
         }
     }
 }
@@ -112,6 +120,7 @@ impl Account {
                 match ended {
                     Err(RunError::Poll(error)) if error.only_time_is_needed() => {
                         report.result = RunResult::Partial;
+                        report.wait = error.kind.wait();
                         report.notes.push(format!("{}; the next run goes on", chain(&error)));
                     }
                     Err(error) => report.fail(error.failure()),
@@ -150,10 +159,12 @@ impl Account {
         report: &mut Report,
         standing: &mut Standing,
     ) -> Result<(), RunError> {
-        let deadline = Deadline::after(&self.world, self.settings.limits.budget);
+        let limits = &self.settings.limits;
         if work == Work::Replay {
-            return self.replay(deadline, report).await;
+            return self.replay(Deadline::after(&self.world, limits.budget), report).await;
         }
+        // Of reading; what was read is delivered in the rest of the budget.
+        let deadline = Deadline::after(&self.world, limits.budget.saturating_sub(limits.grace()));
         if let Work::Slice(slice) = work {
             let read = self.slice(slice, held, deadline, report).await?;
             note_budget(read, report);
@@ -166,6 +177,7 @@ impl Account {
         let mut transformer = self.transformer();
         let collected = self.catch_up(work, &mut progress, &mut transformer, deadline, report).await;
         report.unknown_shapes = transformer.counts().to_json();
+        self.note_forgotten(&progress, report);
         if progress.checkpoint.delivered_at.is_none() {
             *standing = Standing::Settling;
         }
@@ -183,23 +195,36 @@ impl Account {
         report: &mut Report,
     ) -> Result<WindowEnd, RunError> {
         let now = self.world.now();
-        // A past range that is being read is finished first: there is one open window.
-        if progress.checkpoint.open.as_ref().is_some_and(|open| open.purpose == Purpose::Reread)
-            && self.reread(progress, transformer, deadline, report).await? == WindowEnd::BudgetUsed
-        {
-            return Ok(WindowEnd::BudgetUsed);
-        }
-        if self.windows(progress, transformer, now, deadline, report).await? == WindowEnd::BudgetUsed {
-            if let Work::Backfill(backfill) = work {
-                self.ask_again(progress, backfill, deadline, report).await?;
-            }
-            return Ok(WindowEnd::BudgetUsed);
-        }
-        self.check_days(progress, now, deadline, report).await?;
-        if let Work::Backfill(backfill) = work {
+        // What a person asked for is noted first, whatever becomes of the rest; counting what is missing
+        // takes calls, and what is due goes before it.
+        let (whole, only_missing) = match work {
+            Work::Backfill(backfill) if backfill.only_missing => (None, Some(backfill)),
+            Work::Backfill(backfill) => (Some(backfill), None),
+            _ => (None, None),
+        };
+        if let Some(backfill) = whole {
             self.ask_again(progress, backfill, deadline, report).await?;
         }
-        self.reread(progress, transformer, deadline, report).await
+        let mut end = WindowEnd::Closed;
+        // A past hour that is being read is finished first: there is one open window. Where it cannot be
+        // read, it waits behind what is due.
+        if progress.checkpoint.open.as_ref().is_some_and(|open| open.purpose == Purpose::Reread) {
+            let next = self.reread_next(progress, transformer, deadline, report).await?;
+            end = next.map_or(end, Reread::window_end);
+        }
+        if end == WindowEnd::Closed {
+            end = self.windows(progress, transformer, now, deadline, report).await?;
+        }
+        if end == WindowEnd::Closed {
+            self.check_days(progress, now, deadline, report).await?;
+        }
+        if let Some(backfill) = only_missing {
+            self.ask_again(progress, backfill, deadline, report).await?;
+        }
+        match end {
+            WindowEnd::Closed => self.reread(progress, transformer, deadline, report).await,
+            WindowEnd::BudgetUsed => Ok(end),
+        }
     }
 
     /// Reads window after window until everything that had settled when the run began is closed.
@@ -315,8 +340,7 @@ impl Account {
         };
         let (sender, mut receiver) = mpsc::channel(1);
         let mut reader = Reader::new(&self.world, transformer, progress.remembered.seen(), resume, sender);
-        let delivery_deadline =
-            Deadline::after(&self.world, deadline.remaining(&self.world) + DELIVERY_GRACE);
+        let delivery_deadline = deadline.later(self.settings.limits.grace());
         let reading = async {
             let end = reader.read(&mut pages, bounds).await;
             // The channel closes, and the other half ends after what is in it.
@@ -363,6 +387,20 @@ impl Account {
         ));
         let fields = json!({ "run": report.run_id, "batches": batches, "events": events });
         self.log.event(Level::Warning, "batches_in_doubt", fields);
+    }
+
+    /// A window can hold more than is remembered where Mimecast does not say beforehand how much it holds.
+    fn note_forgotten(&self, progress: &Progress<'_>, report: &mut Report) {
+        let forgotten = progress.remembered.forgotten();
+        if forgotten == 0 {
+            return;
+        }
+        let message = format!(
+            "{forgotten} delivered events could not be remembered, since at most {REMEMBERED} are; where they are \
+             read again they come twice, which the default functions hide; the next windows are shorter"
+        );
+        self.log.event(Level::Warning, "forgotten", json!({ "run": report.run_id, "message": message }));
+        report.notes.push(message);
     }
 }
 

@@ -126,6 +126,11 @@ impl Deadline {
         Self { at: world.elapsed().saturating_add(duration) }
     }
 
+    /// So much later.
+    pub fn later(self, by: Duration) -> Self {
+        Self { at: self.at.saturating_add(by) }
+    }
+
     /// The earlier of two.
     pub fn earlier(self, other: Self) -> Self {
         self.min(other)

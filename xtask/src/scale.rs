@@ -319,7 +319,7 @@ mod tests {
             assert!(std::env::var_os(crate::test::TOOLS_REQUIRED).is_none(), "the gate installs Azurite");
             println!("on the stand-in: Azurite is not installed; `cargo xtask test tools` does it");
         }
-        let (accounts, workers, ticks, events) = (50, 4, 1, 5);
+        let (accounts, workers, ticks, events) = (50, 4, 2, 5);
         let arguments = Arguments { accounts, workers, ticks, events, azurite, json: false };
         let figures = collect(&arguments).await.expect("collected");
         hold(&figures).unwrap_or_else(|error| panic!("{error}: {figures:#?}"));

@@ -295,6 +295,11 @@ mod tests {
         let host = json("host.json");
         assert_eq!(host["customHandler"]["description"]["defaultExecutablePath"], EXECUTABLE);
         assert_eq!(host["functionTimeout"], "00:30:00");
+        assert_eq!(
+            contract::resources::FUNCTION_TIMEOUT_SECS,
+            30 * 60,
+            "what the worker holds its budget to"
+        );
         assert!(host.get("extensionBundle").is_none());
         let binding = &json("Sync/function.json")["bindings"][0];
         assert_eq!(binding["schedule"], "%MIMECAST_SCHEDULE%");

@@ -82,6 +82,13 @@ impl StorageError {
         matches!(self.source.kind(), ErrorKind::DataConversion)
     }
 
+    /// Whether somebody else holds the lease. Other conflicts, such as a container that is being deleted,
+    /// are faults (<https://learn.microsoft.com/rest/api/storageservices/lease-blob>).
+    fn leased(&self) -> bool {
+        let held = ["LeaseAlreadyPresent", "LeaseIsBreakingAndCannotBeAcquired"];
+        self.status() == Some(409) && self.code().is_some_and(|code| held.contains(&code))
+    }
+
     /// Whether the service may have done the work although no answer came.
     fn answer_lost(&self) -> bool {
         matches!(self.source.kind(), ErrorKind::Io) || self.status().is_some_and(|status| status >= 500)
@@ -140,6 +147,20 @@ impl BlobPlace {
             .map_err(|source| CheckpointError::Take { source: source.into() })
     }
 
+    /// The content as it is, without a lease.
+    ///
+    /// # Errors
+    /// When storage does not give it.
+    pub async fn content(&self, world: &World) -> Result<Bytes, CheckpointError> {
+        let blob = self.blob(&checkpoint_name(&self.account))?;
+        let deadline = Deadline::after(world, Duration::from_secs(WRITE_SECS));
+        let read = retry(&RETRIES, deadline, world, async |_| {
+            let download = blob.download(None).await?;
+            whole(download.body, CONTENT_LIMIT_BYTES).await
+        });
+        read.await.map_err(|exhausted| not_read(exhausted.cause))
+    }
+
     /// Leases the checkpoint, which is made where it is missing. `None`: another process has it.
     ///
     /// # Errors
@@ -161,7 +182,7 @@ impl BlobPlace {
         });
         let asked_at = match acquired.await {
             Ok(asked_at) => asked_at,
-            Err(exhausted) if exhausted.cause.status() == Some(409) => return Ok(None),
+            Err(exhausted) if exhausted.cause.leased() => return Ok(None),
             Err(exhausted) => return Err(CheckpointError::Take { source: exhausted.cause }),
         };
         let (renewed, id) = (blob.clone(), lease_id.clone());
@@ -193,8 +214,7 @@ impl BlobHeld {
             let etag = download.properties.etag.clone();
             Ok::<_, StorageError>((whole(download.body, CONTENT_LIMIT_BYTES).await?, etag))
         });
-        let (content, etag) =
-            read.await.map_err(|exhausted| CheckpointError::Read { source: exhausted.cause })?;
+        let (content, etag) = read.await.map_err(|exhausted| not_read(exhausted.cause))?;
         self.etag = etag;
         Ok(content.to_vec())
     }
@@ -282,6 +302,10 @@ impl BlobHeld {
     fn write_deadline(&self) -> Deadline {
         Deadline::after(&self.world, Duration::from_secs(WRITE_SECS))
     }
+}
+
+fn not_read(source: StorageError) -> CheckpointError {
+    if source.too_large() { CheckpointError::TooLarge { source } } else { CheckpointError::Read { source } }
 }
 
 #[derive(Debug, thiserror::Error)]

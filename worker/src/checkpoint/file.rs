@@ -69,7 +69,7 @@ impl FileHeld {
 }
 
 /// Writes a file beside the old one, makes sure that it is on disk, and puts it in the old one's place.
-fn replace(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     let new = folder.join(format!("{name}.new"));
     let mut file = File::create(&new)?;
     file.write_all(content)?;

@@ -51,7 +51,15 @@ impl Lease {
             loop {
                 world.alarm(wait).await;
                 let asked_at = world.elapsed();
-                match renew().await {
+                // Storage that never answers must not keep the loss from being noticed. A renewal has some
+                // seconds in any case: after a pause of the whole process the lease may still be there.
+                let left = sender.borrow().map_or(Duration::ZERO, |until| until.saturating_sub(asked_at));
+                let renewed = tokio::select! {
+                    biased;
+                    renewed = renew() => renewed,
+                    () = world.alarm(left.max(Duration::from_secs(RENEWAL_AGAIN_SECS))) => Renewal::Failed,
+                };
+                match renewed {
                     Renewal::Renewed => {
                         sender.send_replace(Some(asked_at + good_for));
                         wait = Duration::from_secs(RENEWAL_SECS);
@@ -141,6 +149,23 @@ mod tests {
         }
         // At 20 s, and every 3 s up to the 55th.
         assert!(attempts.load(Ordering::SeqCst) >= 12);
+    }
+
+    #[tokio::test]
+    async fn a_renewal_that_is_never_answered_is_given_up_before_the_leases_end() {
+        let clock = ManualClock::at(datetime!(2026-11-25 10:00 UTC));
+        let world = World::of(clock.clone(), [].into());
+        let lease = Lease::watch(&world, Duration::ZERO, std::future::pending);
+        let lost = tokio::spawn(lease.lost());
+        for elapsed in 0..=55 {
+            assert!(!lost.is_finished(), "lost after {elapsed} s");
+            for _ in 0..5 {
+                tokio::task::yield_now().await;
+            }
+            clock.advance(Duration::from_secs(1));
+        }
+        lost.await.expect("lost with the trust in it");
+        assert!(!lease.alive(&world));
     }
 
     #[tokio::test]

@@ -104,7 +104,8 @@ impl IngestClient {
         let headers = answer.headers().clone();
         let (code, message) = read_error(answer, &headers).await;
         let request_id = text(&headers, "x-ms-request-id");
-        let answer = Answer { status, code, message, target: target(), request_id };
+        let caller = self.credential.identity().to_string();
+        let answer = Answer { status, code, message, target: target(), caller, request_id };
         Err(IngestError::of(answer, &headers, standing, self.world.now()))
     }
 }

@@ -109,7 +109,7 @@ pub enum IngestError {
     },
     /// So many refusals with nothing accepted mean that the fault is not in the records.
     #[error(
-        "Azure refused {refused} records in a row and took none, so nothing was set aside; the last refusal: {answer}"
+        "Azure refused {refused} records one by one, and took none of all that were sent with them, so nothing was set aside; the last refusal: {answer}"
     )]
     EverythingRefused {
         /// How many.
@@ -130,6 +130,8 @@ pub struct Answer {
     pub message: String,
     /// What the call named: rule and stream.
     pub target: String,
+    /// Who called, as [`crate::settings::Identity`] names itself; empty where that is not known.
+    pub caller: String,
     /// What Azure's support asks for.
     pub request_id: String,
 }
@@ -151,14 +153,15 @@ impl std::fmt::Display for Answer {
 
 fn forbidden(answer: &Answer, standing: Standing) -> String {
     let target = &answer.target;
+    let caller = if answer.caller.is_empty() { "the identity" } else { &answer.caller };
     match standing {
         Standing::Settling => format!(
-            "the identity may not send to {target} yet ({answer}): a new role takes up to 30 minutes to \
-             work, and the next run tries again; if it lasts, give the identity the role Monitoring \
+            "{caller} may not send to {target} yet ({answer}): a new role takes up to 30 minutes to \
+             work, and the next run tries again; if it lasts, give it the role Monitoring \
              Metrics Publisher on the data collection rule"
         ),
         Standing::Settled => format!(
-            "the identity may not send to {target} ({answer}): give it the role Monitoring Metrics \
+            "{caller} may not send to {target} ({answer}): give it the role Monitoring Metrics \
              Publisher on the data collection rule"
         ),
     }
@@ -219,6 +222,24 @@ impl IngestError {
             Self::Unexpected { .. } => "ingest_unexpected",
             Self::Folder { .. } => "ingest_folder",
             Self::EverythingRefused { .. } => "ingest_everything_refused",
+        }
+    }
+
+    /// Whether Azure may have taken the body all the same: no answer came, or none that says what
+    /// became of it.
+    pub(super) fn leaves_open(&self) -> bool {
+        match self {
+            Self::Unreachable { source } => !source.is_connect(),
+            Self::Unavailable { .. } | Self::Folder { .. } => true,
+            Self::Unexpected { answer } => (200..300).contains(&answer.status),
+            Self::Token { .. }
+            | Self::TooLarge { .. }
+            | Self::Refused { .. }
+            | Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Throttled { .. }
+            | Self::EverythingRefused { .. } => false,
         }
     }
 
@@ -329,14 +350,15 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_role_and_the_rule() {
-        let answer =
-            Answer { status: 403, target: "rule dcr-0, stream Custom-A".to_owned(), ..Answer::default() };
+    fn a_refusal_names_who_was_refused_the_role_and_the_rule() {
+        let caller = "the managed identity with the client id 1".to_owned();
+        let target = "rule dcr-0, stream Custom-A".to_owned();
+        let answer = Answer { status: 403, target, caller, ..Answer::default() };
         let error = IngestError::Forbidden { answer: answer.clone(), standing: Standing::Settled };
         let text = error.to_string();
-        assert!(
-            text.contains("Monitoring Metrics Publisher") && text.contains("rule dcr-0, stream Custom-A")
-        );
+        for named in ["Monitoring Metrics Publisher", &answer.target, &answer.caller] {
+            assert!(text.contains(named), "{text}");
+        }
         let calm = IngestError::Forbidden { answer, standing: Standing::Settling }.to_string();
         assert!(calm.contains("30 minutes") && calm.contains("the next run tries again"));
     }

@@ -178,6 +178,14 @@ impl PollErrorKind {
         }
     }
 
+    /// How long the quota asks to wait, where it is what stands in the way.
+    pub fn wait(self) -> Option<Duration> {
+        match self {
+            Self::Throttled(wait) | Self::QuotaSpent(wait) => Some(wait),
+            _ => None,
+        }
+    }
+
     /// Which side has to act.
     pub fn side(self) -> Side {
         match self {

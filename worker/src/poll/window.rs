@@ -91,13 +91,23 @@ pub struct Gap {
     pub to: OffsetDateTime,
 }
 
+/// The oldest time of which Mimecast still gives out events.
+pub fn oldest(now: OffsetDateTime) -> OffsetDateTime {
+    whole_seconds_up(now - RETENTION)
+}
+
+/// The latest time at which a window may end: what happened later may not have settled.
+pub fn settled(now: OffsetDateTime, settle: Duration) -> OffsetDateTime {
+    whole_seconds(now - settle)
+}
+
 /// A checkpoint that is less than this ahead of the clock is an ordinary correction of it.
 const ORDINARY_CORRECTION: Duration = Duration::from_secs(5 * 60);
 
 /// Chooses the next window.
 pub fn choose(now: OffsetDateTime, state: &WindowState, settings: &CollectSettings) -> Choice {
-    let oldest = whole_seconds_up(now - RETENTION);
-    let settled = whole_seconds(now - settings.settle);
+    let oldest = oldest(now);
+    let settled = settled(now, settings.settle);
     let first = whole_seconds(now - settings.first_run.min(RETENTION));
     // At least the last settled second, so that the first run always leaves a checkpoint.
     let first = first.min(settled - SHORTEST_SLICE).max(oldest);

@@ -4,18 +4,26 @@ use std::path::Path;
 use std::time::Duration;
 
 use contract::cloud::{CloudProfile, HostKind};
+use contract::resources::FUNCTION_TIMEOUT_SECS;
 use contract::secret::Secret;
 use contract::settings as names;
 use url::Url;
 
 use super::{
     AzureDestination, CollectSettings, Destination, Identity, MimecastAccess, MimecastSettings, Problem,
-    Reporting, duration,
+    Reporting, RunLimits, duration,
 };
 use crate::world::World;
 
 /// Longest first run: Mimecast keeps audit events for 60 days.
 const LONGEST_REACH: Duration = Duration::from_secs(60 * 86_400);
+
+/// Longest budget of a run where no host ends it.
+const LONGEST_BUDGET: Duration = Duration::from_secs(86_400);
+
+/// What a run may need after its budget: the last call and the last write come to their ends, and the
+/// health row goes out. The Functions host must not end it before that.
+const AFTER_BUDGET_SECS: u64 = 5 * 60;
 
 /// Whether delivering depends on this setting.
 fn delivering(setting: &str) -> bool {
@@ -278,6 +286,26 @@ impl Reader<'_> {
             }
         };
         Some(MimecastSettings { base_url: base_url?, access: access? })
+    }
+
+    /// How much one run may do.
+    // BR-042
+    pub(super) fn limits(&mut self) -> RunLimits {
+        let hosted = self.world.environment(names::FUNCTIONS_CUSTOMHANDLER_PORT).is_some();
+        let longest = match hosted {
+            true => Duration::from_secs(FUNCTION_TIMEOUT_SECS - AFTER_BUDGET_SECS),
+            false => LONGEST_BUDGET,
+        };
+        RunLimits {
+            budget: self.duration(names::MIMECAST_RUN_BUDGET, Duration::from_secs(1), longest),
+            events: self.number(names::MIMECAST_RUN_EVENTS, 1, u64::MAX),
+        }
+    }
+
+    /// The queue, where one is used.
+    pub(super) fn queue(&mut self, cloud: Option<&CloudProfile>) -> Option<Url> {
+        self.text(names::SYNC_QUEUE_URL)?;
+        self.url(names::SYNC_QUEUE_URL, cloud, HostKind::Azure)
     }
 
     pub(super) fn collect(&mut self) -> CollectSettings {

@@ -68,6 +68,8 @@ impl Several {
         }
         // An account's own problems are the account's; what is shared is checked here once.
         reader.collect();
+        reader.limits();
+        reader.queue(cloud.as_ref());
         match (reader.problems.is_empty(), vault, identity, reporting) {
             (true, Some(vault), Some(identity), Some(reporting)) => {
                 Ok(Self { keys, vault, identity, reporting, folder: folder.map(Path::to_owned) })
@@ -182,11 +184,8 @@ pub fn schedule_period(world: &World) -> Duration {
 /// What is wrong with its URL.
 pub fn queue(world: &World) -> Result<Option<Url>, Problem> {
     let mut reader = Reader { world, problems: Vec::new() };
-    if reader.text(names::SYNC_QUEUE_URL).is_none() {
-        return Ok(None);
-    }
     let cloud = reader.cloud();
-    let url = reader.url(names::SYNC_QUEUE_URL, cloud.as_ref(), HostKind::Azure);
+    let url = reader.queue(cloud.as_ref());
     match reader.problems.pop() {
         Some(problem) => Err(problem),
         None => Ok(url),
@@ -278,6 +277,16 @@ mod tests {
         let error = Several::read(&wrong, None);
         let text = problems(&error.expect_err("two problems"));
         assert!(text.contains("`Alpha`") && text.contains("ACCOUNT_VAULT_URL"), "{text}");
+        let shared = world(&[
+            ("MIMECAST_ACCOUNTS", "Alpha"),
+            ("MIMECAST_RUN_BUDGET", "long"),
+            ("MIMECAST_RUN_EVENTS", "many"),
+            ("SYNC_QUEUE_URL", "https://queue.example.com/sync-work"),
+        ]);
+        let text = problems(&Several::read(&shared, None).expect_err("four problems"));
+        for name in ["`Alpha`", "MIMECAST_RUN_BUDGET", "MIMECAST_RUN_EVENTS", "SYNC_QUEUE_URL"] {
+            assert!(text.contains(name), "{text}");
+        }
         let twice = Several::read(&world(&[("MIMECAST_ACCOUNTS", "a,b,a")]), None).expect_err("twice");
         assert!(problems(&twice).contains("twice"));
     }

@@ -106,8 +106,8 @@ impl<'a> Progress<'a> {
         deadline: Deadline,
         report: &mut Report,
     ) -> Result<(), DeliverError> {
-        let Parcel { batch, mut letters, resume } = parcel;
-        let mut error = None;
+        let Parcel { batch, mut letters, set_aside, resume } = parcel;
+        let mut failed = None;
         if let Some(batch) = batch {
             let outcome = self.send(&batch, deadline).await?;
             self.count(&batch, &outcome, report);
@@ -115,15 +115,22 @@ impl<'a> Progress<'a> {
                 let reason = if refused.answer.status == 400 { Reason::Refused } else { Reason::TooLarge };
                 DeadLetter::of_row(reason, &refused.answer.code, &refused.answer.message, refused.row)
             }));
-            error = outcome.error;
+            failed = outcome.error.map(|error| (error, outcome.in_doubt));
         }
         if !letters.is_empty() {
             self.account.dead_letters.keep(&letters, self.world().now()).await?;
             report.dead_lettered += letters.len() as u64;
             let fields = json!({ "run": report.run_id, "records": letters.len(), "code": letters.first().map(|letter| &letter.code) });
             self.account.log.event(Level::Error, "records_set_aside", fields);
+            for mark in set_aside {
+                self.delivered(mark);
+            }
         }
-        if let Some(error) = error {
+        if let Some((error, in_doubt)) = failed {
+            if !in_doubt {
+                // Azure has said that it took nothing of the rest.
+                self.checkpoint.in_flight.clear();
+            }
             // What was accepted of it is remembered; the rest is read again.
             if let Err(lost) = self.save().await {
                 self.account.log.event(
@@ -185,8 +192,11 @@ impl<'a> Progress<'a> {
         self.account.log.event(Level::Info, "batch", fields);
     }
 
+    /// Remembers an event that is safe. One whose time cannot be read happened before the end of its
+    /// window, so that no window which holds it reaches back behind that.
     fn delivered(&mut self, mark: Mark) {
-        self.remembered.insert(mark.hash, mark.event_time);
+        let window_end = self.checkpoint.open.as_ref().map(|open| open.end);
+        self.remembered.insert(mark.hash, mark.event_time.or(window_end));
         if let Some(at) = mark.event_time {
             let hour = usize::from(at.hour());
             if let Some(count) = self.day(at).hours.get_mut(hour) {

@@ -1,5 +1,8 @@
 //! The reading half of a window: pages to records, records to rows, rows to batches.
 
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
@@ -18,6 +21,8 @@ pub(super) struct Parcel {
     pub(super) batch: Option<Batch>,
     /// Records that cannot be delivered, met among those rows.
     pub(super) letters: Vec<DeadLetter>,
+    /// What is remembered of them, once they are safe: they come again with the overlap.
+    pub(super) set_aside: Vec<Mark>,
     /// Where the next run can go on once all this is safe.
     pub(super) resume: Resume,
 }
@@ -78,6 +83,8 @@ pub(super) struct Reader<'a> {
     seen: HashesSeen,
     batcher: Batcher,
     letters: Vec<DeadLetter>,
+    set_aside: Vec<Mark>,
+    malformed: Malformed,
     resume: Resume,
     handed_on: bool,
     sender: mpsc::Sender<Parcel>,
@@ -87,6 +94,22 @@ pub(super) struct Reader<'a> {
 
 /// The delivering half has ended.
 struct Gone;
+
+/// Elements that are no records and have no identity, told apart by their bytes and by how many of
+/// the same came before in this pass of the window: two of them are two.
+#[derive(Debug, Default)]
+struct Malformed(HashMap<[u8; 32], u64>);
+
+impl Malformed {
+    /// What is remembered of the next such element.
+    fn hash(&mut self, bytes: &[u8]) -> u64 {
+        let before = self.0.entry(Sha256::digest(bytes).into()).or_default();
+        let digest = Sha256::new_with_prefix(b"malformed").chain_update(before.to_be_bytes());
+        *before += 1;
+        let digest: [u8; 32] = digest.chain_update(bytes).finalize().into();
+        digest.iter().take(8).fold(0, |hash, &byte| hash << 8 | u64::from(byte))
+    }
+}
 
 impl<'a> Reader<'a> {
     pub(super) fn new(
@@ -102,6 +125,8 @@ impl<'a> Reader<'a> {
             seen,
             batcher: Batcher::new(),
             letters: Vec::new(),
+            set_aside: Vec::new(),
+            malformed: Malformed::default(),
             resume,
             handed_on: false,
             sender,
@@ -150,6 +175,7 @@ impl<'a> Reader<'a> {
                 Step::Restarted(_) => {
                     self.counts.restarts += 1;
                     self.resume = Resume::default();
+                    self.malformed = Malformed::default();
                 }
                 Step::Finished(finished) => return Ok(ReadEnd::Finished(finished.served_at)),
             }
@@ -170,7 +196,13 @@ impl<'a> Reader<'a> {
             let record = match record {
                 Ok(record) => record,
                 Err(malformed) => {
+                    let hash = self.malformed.hash(malformed.bytes);
+                    if !self.seen.insert(hash) {
+                        self.counts.repeated += 1;
+                        continue;
+                    }
                     self.counts.unplaced += 1;
+                    self.set_aside.push(Mark { hash, event_time: None });
                     self.letters.push(DeadLetter::of_record(malformed.reason.code(), malformed.bytes));
                     continue;
                 }
@@ -198,6 +230,7 @@ impl<'a> Reader<'a> {
                 Pushed::Full(batch) => self.hand_on(Some(batch)).await?,
                 Pushed::TooLarge(row) => {
                     let message = format!("the row alone has more than {LIMIT_BYTES} bytes");
+                    self.set_aside.push(Mark { hash: key.hash(), event_time });
                     self.letters.push(DeadLetter::of_row(Reason::TooLarge, "row_too_large", &message, row));
                 }
             }
@@ -215,7 +248,8 @@ impl<'a> Reader<'a> {
     async fn hand_on(&mut self, batch: Option<Batch>) -> Result<(), Gone> {
         self.handed_on = true;
         let letters = std::mem::take(&mut self.letters);
-        let parcel = Parcel { batch, letters, resume: self.resume.clone() };
+        let set_aside = std::mem::take(&mut self.set_aside);
+        let parcel = Parcel { batch, letters, set_aside, resume: self.resume.clone() };
         self.sender.send(parcel).await.map_err(|_| Gone)
     }
 }

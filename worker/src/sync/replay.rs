@@ -9,7 +9,7 @@ use super::{Account, RunError};
 use crate::batch::{Batch, Batcher, Mark, Pushed};
 use crate::dead_letter::{DeadLetter, DeadLetterError};
 use crate::ingest::{IngestError, Standing, Witness};
-use crate::report::{Failure, Level, Report, Stage};
+use crate::report::{Failure, Level, Report, RunResult, Stage, chain};
 use crate::retry::Exhausted;
 use crate::world::Deadline;
 
@@ -35,16 +35,18 @@ impl ReplayError {
 impl Account {
     /// Sends every letter that is a row again, file by file.
     pub(super) async fn replay(&self, deadline: Deadline, report: &mut Report) -> Result<(), RunError> {
-        let mut witness = Witness::default();
+        // Nothing new is set aside: each letter is tried by itself if need be, and stays where it is refused.
+        let mut witness = Witness { accepted: true, refused: 0 };
         for name in self.dead_letters.list().await.map_err(ReplayError::from)? {
             if deadline.passed(&self.world) {
-                report.result = crate::report::RunResult::Partial;
+                report.result = RunResult::Partial;
+                report.notes.push("the run's budget is used up; the letters that are left stay".to_owned());
                 return Ok(());
             }
             let letters = match self.dead_letters.read(&name).await {
                 Ok(letters) => letters,
-                Err(error @ DeadLetterError::Content { .. }) => {
-                    let message = crate::report::chain(&error);
+                Err(error) if error.of_the_file() => {
+                    let message = chain(&error);
                     self.log.event(Level::Warning, "dead_letters_skipped", json!({ "message": message }));
                     report.notes.push(message);
                     continue;
@@ -95,6 +97,11 @@ impl Account {
         batches.extend(batcher.seal(|| self.world.identity()));
         let mut failure = None;
         for batch in &batches {
+            // There is no journal: where this run is killed between acceptance and removal, the log names
+            // what comes again with the file.
+            let (id, events) = (batch.id.to_string(), batch.len());
+            let fields = json!({ "run": report.run_id, "file": name, "batch": id, "events": events });
+            self.log.event(Level::Info, "replaying", fields);
             failure = self.replay_batch(batch, &mut sent, witness, deadline, report).await;
             if failure.is_some() {
                 break;
@@ -130,6 +137,10 @@ impl Account {
                 *letter = None;
                 report.delivered += 1;
             }
+        }
+        if let Some(last) = outcome.refused.last() {
+            let (letters, answer) = (outcome.refused.len(), &last.answer);
+            report.notes.push(format!("{letters} letters are still refused and stay; the last: {answer}"));
         }
         outcome.error
     }

@@ -8,6 +8,7 @@ use super::{Account, RunError, WindowEnd};
 use crate::checkpoint::remembered::Remembered;
 use crate::checkpoint::{Held, Place};
 use crate::command::Slice;
+use crate::poll::window;
 use crate::report::Report;
 use crate::world::Deadline;
 
@@ -29,9 +30,15 @@ impl Account {
         let mut checkpoint = held.read().await?;
         self.note_in_flight(&checkpoint, report);
         let settle = self.settings.collect.settle;
+        // What the account has delivered speaks for the slice too: its own place is new.
+        if checkpoint.delivered_at.is_none() {
+            checkpoint.delivered_at = self.place.delivered_at(&self.world).await;
+        }
         if checkpoint.closed_until.is_none() && checkpoint.open.is_none() {
-            // As if all before the slice had been read: the first window begins one overlap before.
-            checkpoint.closed_until = Some((slice.from + self.settings.collect.overlap).min(slice.to));
+            // As if all before the slice had been read: the first window begins one overlap before. What
+            // aged out while the slice waited cannot be asked for.
+            let from = slice.from.max(window::oldest(self.world.now()));
+            checkpoint.closed_until = Some((from + self.settings.collect.overlap).min(slice.to));
         } else if checkpoint.open.is_none()
             && checkpoint.closed_until.is_some_and(|closed| closed >= slice.to)
         {
@@ -42,6 +49,7 @@ impl Account {
         let mut transformer = self.transformer();
         let read = self.windows(&mut progress, &mut transformer, slice.to + settle, deadline, report).await;
         report.unknown_shapes = transformer.counts().to_json();
+        self.note_forgotten(&progress, report);
         // How far the account has come is not what a slice tells.
         report.watermark = None;
         if matches!(read, Ok(WindowEnd::Closed)) {

@@ -237,6 +237,87 @@ async fn a_slice_that_fails_comes_again_later() {
     assert_eq!(waiting(&stage), [""; 0]);
 }
 
+/// A slice that finds no call of the quota left leaves the instance to others until there are some.
+#[tokio::test]
+async fn a_slice_that_the_quota_stops_comes_again_when_there_are_calls() {
+    let (stage, accounts) = Stage::several(&["alpha"]).await;
+    let now = stage.simulator.clock().now();
+    fill(&stage, &accounts[0], 0, 20);
+    let hour = Duration::from_secs(3_600);
+    accounts[0].mimecast.configure(|settings| settings.quota = Some(Quota { limit: 0, period: hour }));
+    let worker = stage.accounts();
+    let text = |at: OffsetDateTime| at.format(&time::format_description::well_known::Rfc3339).unwrap();
+    let slice = format!("slice 0000000a {} {}", text(now - time::Duration::hours(2)), text(now));
+    assert!(is_done(&worker.handle(&format!("{{\"account\":\"alpha\",\"work\":\"{slice}\"}}")).await));
+    assert_eq!(health(&stage)["alpha"], ("partial".to_owned(), String::new()));
+    stage.clock.advance(Duration::from_secs(60));
+    assert!(stage.simulator.data().queues.take(STORAGE_ACCOUNT, SYNC_QUEUE).is_empty(), "it is in the way");
+    // It needs time only, and is never given up for that.
+    assert!(!waiting(&stage)[0].contains("attempt"), "{:?}", waiting(&stage));
+    accounts[0].mimecast.configure(|settings| settings.quota = None);
+    stage.clock.advance(hour);
+    work_off(&stage, &worker).await;
+    assert_eq!(stage.keys().len(), 20);
+    assert_eq!(waiting(&stage), [""; 0]);
+}
+
+/// A slice's place is new, its account is not: a refusal is no matter of a role that has yet to spread.
+#[tokio::test]
+async fn a_slice_stands_as_its_account_does() {
+    let (stage, accounts) = Stage::several(&["alpha"]).await;
+    fill(&stage, &accounts[0], 0, 20);
+    let worker = stage.accounts();
+    worker.tick(TICK).await;
+    work_off(&stage, &worker).await;
+    let now = stage.simulator.clock().now();
+    let text = |at: OffsetDateTime| at.format(&time::format_description::well_known::Rfc3339).unwrap();
+    let slice = format!("slice 0000000a {} {}", text(now - time::Duration::hours(2)), text(now));
+    let ingestion = Matcher::new("ingestion", "POST", contract::streams::AUDIT_STREAM);
+    stage.simulator.faults().add(Fault::answer(ingestion, 403, "{}"));
+    assert!(is_done(&worker.handle(&format!("{{\"account\":\"alpha\",\"work\":\"{slice}\"}}")).await));
+    let row = stage.health().into_iter().find(|row| row["Trigger"] == "backfill").expect("its health row");
+    assert_eq!(row["ErrorCode"], "ingest_forbidden", "{row:?}");
+    assert!(
+        row["Message"].as_str().expect("words").contains("DELIVERY_CLIENT_ID"),
+        "who was refused: {row:?}"
+    );
+}
+
+/// Dead letters are in one container, whichever account they are of.
+#[tokio::test]
+async fn a_replay_is_one_run_and_is_put_again_until_it_is_done() {
+    let keys = ["alpha", "beta", "gamma"];
+    let (stage, accounts) = Stage::several(&keys).await;
+    stage.simulator.data().rows.refuse_bodies_with("canary");
+    let at = stage.simulator.clock().now() - Duration::from_secs(600);
+    let mut bad: serde_json::Value = serde_json::from_slice(Event::numbered(5, at).json()).unwrap();
+    bad["user"] = "canary@example.com".into();
+    accounts[1].mimecast.add([Event::raw(at, "authentication_logs", bad.to_string().as_bytes())]);
+    fill(&stage, &accounts[1], 10, 5);
+    let worker = stage.accounts();
+    worker.tick(TICK).await;
+    work_off(&stage, &worker).await;
+    assert_eq!((stage.keys().len(), stage.dead_letters().len()), (5, 1));
+    stage.simulator.data().rows.refuse_bodies_with("");
+
+    // Storage refuses to list them: the message comes again, later.
+    let list = Matcher::new("blob", "GET", "comp=list");
+    stage.simulator.faults().add(Fault::answer(list, 403, ""));
+    assert!(is_done(&worker.handle(r#"{"account":"gamma","work":"replay"}"#).await));
+    assert!(waiting(&stage)[0].contains("\"attempt\":1"), "{:?}", waiting(&stage));
+    stage.clock.advance(Duration::from_secs(61));
+    work_off(&stage, &worker).await;
+    assert_eq!((stage.keys().len(), stage.dead_letters().len()), (6, 0));
+    assert_eq!(waiting(&stage), [""; 0]);
+
+    // By itself it is one run too, under the hold of an account whose settings can be had.
+    let vault = stage.simulator.installed_vault();
+    stage.simulator.state().put_secret(&vault, &account_secret("alpha"), "broken");
+    let reports = stage.accounts().work(Work::Replay).await;
+    assert_eq!(reports.len(), 1);
+    assert_eq!(reports[0].result, RunResult::Ok, "{}", stage.lines.text());
+}
+
 #[tokio::test]
 async fn only_what_cannot_be_read_is_poison() {
     let (stage, _accounts) = Stage::several(&["alpha"]).await;

@@ -126,6 +126,7 @@ async fn a_checkpoint_that_is_too_large_stops_the_run_unread() {
     assert_eq!(report.result, RunResult::Failed);
     let failure = report.failure.expect("a failure");
     assert_eq!(failure.code, "checkpoint_unreadable", "{failure:?}");
+    assert!(failure.message.contains("Empty it") && failure.message.contains("8388608 bytes"), "{failure:?}");
     assert_eq!(stage.rows().len(), 0, "nothing was read or delivered from nowhere");
     assert_eq!(stage.blob("audit-checkpoints", "checkpoint.txt"), Some(huge), "it is left as it is");
 }

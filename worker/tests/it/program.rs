@@ -128,6 +128,19 @@ async fn under_the_host_it_answers_at_once_and_each_tick_is_a_run() {
     assert_eq!((status, body.get("Outputs")), (200, Some(&json!({}))), "{body}");
     assert_eq!(stage.keys().len(), events);
     assert_eq!(hosted.call("/Nothing", Some(tick)).await.0, 404);
+    // JSON in any case: an empty answer hangs the host.
+    for (path, body) in [("/Sync", None), ("/SyncWork", None), ("/", Some(json!({})))] {
+        let (status, body) = hosted.call(path, body).await;
+        assert_eq!(status, 405, "{path}");
+        assert!(body["Logs"][0].as_str().expect("words").contains(path), "{body}");
+    }
+    // One byte more than is taken: all of it is read before the answer.
+    let empty = json!({ "Data": { "timer": "" } });
+    let text = "x".repeat((2 << 20) + 1 - empty.to_string().len());
+    for path in ["/Sync", "/SyncWork"] {
+        let (status, body) = hosted.call(path, Some(json!({ "Data": { "timer": text } }))).await;
+        assert_eq!(status, 413, "{path}: {body}");
+    }
     assert!(hosted.child.try_wait().expect("known").is_none(), "it stays up");
 }
 

@@ -32,25 +32,20 @@ impl<F: Future> Future for StopAfter<F> {
     }
 }
 
-// BR-031
-#[tokio::test]
-async fn a_run_may_stop_at_every_await_point_and_the_next_completes_it() {
-    let mut stage = Stage::new().await;
-    // Pages of two: each run has several, and a batch that spans them.
-    stage.set(contract::settings::MIMECAST_PAGE_SIZE, "2");
+/// Runs that are stopped after one turn, after two, and so on until one completes, each with something
+/// new: `add` gives Mimecast so many events more. After each the next run completes it: nothing is
+/// lost, and nothing comes twice but what was in flight.
+async fn stop_at_every_turn(stage: &Stage, add: impl Fn(&Stage, u64) -> usize) {
     stage.first_run().await;
     let mut stored = stage.keys().len();
     let mut events = stage.simulator.mimecast().events().len();
     assert_eq!(stored, events);
-    let mut number = 0;
     let mut stopped_while_sending = 0;
     for turns in 1.. {
         assert!(turns < 2_000, "the run never completes");
         stage.clock.advance(Duration::from_secs(120));
-        let at = stage.simulator.clock().now() - time::Duration::seconds(90);
-        stage.simulator.mimecast().add((0..3).map(|offset| Event::numbered(number + offset, at)));
-        number += 3;
-        events += 3;
+        let added = add(stage, turns as u64);
+        events += added;
 
         let worker = stage.worker();
         let work = Work::Sync(Trigger::Timer);
@@ -68,7 +63,7 @@ async fn a_run_may_stop_at_every_await_point_and_the_next_completes_it() {
         let mut distinct = keys.clone();
         distinct.dedup();
         assert_eq!(distinct.len(), events, "after {turns} turns something is lost");
-        let repeated = (keys.len() - stored - 3) as u64;
+        let repeated = (keys.len() - stored - added) as u64;
         stored = keys.len();
         assert!(
             repeated <= in_flight,
@@ -80,6 +75,69 @@ async fn a_run_may_stop_at_every_await_point_and_the_next_completes_it() {
         }
     }
     assert!(stopped_while_sending > 0, "no stop met a batch on its way");
+}
+
+// BR-031
+#[tokio::test]
+async fn a_run_may_stop_at_every_await_point_and_the_next_completes_it() {
+    let mut stage = Stage::new().await;
+    // Pages of two: each run has several, and a batch that spans them.
+    stage.set(contract::settings::MIMECAST_PAGE_SIZE, "2");
+    stop_at_every_turn(&stage, |stage, turn| {
+        let at = stage.simulator.clock().now() - time::Duration::seconds(90);
+        stage.simulator.mimecast().add((0..3).map(|offset| Event::numbered(turn * 3 + offset, at)));
+        3
+    })
+    .await;
+}
+
+/// An event of so many seconds ago that says this.
+fn saying(stage: &Stage, number: u64, text: &str) -> Event {
+    let at = stage.simulator.clock().now() - time::Duration::seconds(90);
+    let mut event: serde_json::Value =
+        serde_json::from_slice(Event::numbered(number, at).json()).expect("JSON");
+    event["eventInfo"] = text.into();
+    Event::raw(at, "authentication_logs", event.to_string().as_bytes())
+}
+
+// BR-031
+#[tokio::test]
+async fn a_run_of_two_batches_with_records_set_aside_may_stop_anywhere_too() {
+    const CANARY: &str = "canary-of-a-bad-record";
+    let stage = Stage::new().await;
+    stage.simulator.data().rows.refuse_bodies_with(CANARY);
+    let large = "x".repeat(64_000);
+    let turns = std::cell::Cell::new(0);
+    stop_at_every_turn(&stage, |stage, turn| {
+        turns.set(turn);
+        // Fifteen of the largest rows are more than one body holds. One record is refused, one is no event.
+        let number = turn * 100;
+        let at = stage.simulator.clock().now() - time::Duration::seconds(90);
+        let mimecast = stage.simulator.mimecast();
+        mimecast.add([Event::raw(at, "authentication_logs", turn.to_string().as_bytes())]);
+        mimecast.add((0..16).map(|offset| saying(stage, number + offset, &large)));
+        mimecast.add([saying(stage, number + 50, CANARY)]);
+        16
+    })
+    .await;
+    // Each that was set aside is kept, whenever the run was stopped.
+    let mut letters = Vec::new();
+    for name in stage.dead_letters() {
+        let content = stage.blob("dead-letters", &name).expect("listed");
+        letters
+            .extend(content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec));
+    }
+    let kept = |reason: &str| {
+        let lines =
+            letters.iter().map(|line| serde_json::from_slice::<serde_json::Value>(line).expect("JSON"));
+        let lines = lines.filter(|letter| letter["reason"] == reason);
+        let mut kept: Vec<_> =
+            lines.map(|letter| format!("{}{}", letter["event_key"], letter["record"])).collect();
+        kept.sort();
+        kept.dedup();
+        kept.len() as u64
+    };
+    assert_eq!((kept("refused"), kept("malformed")), (turns.get(), turns.get()));
 }
 
 #[tokio::test]

@@ -286,6 +286,125 @@ async fn records_that_are_no_events_are_set_aside_and_the_rest_goes_on() {
     assert_eq!(letter["reason"], "malformed");
 }
 
+/// What is no event has no identity; its bytes tell that it was set aside before.
+#[tokio::test]
+async fn records_that_are_no_events_are_set_aside_once_though_windows_overlap() {
+    let stage = Stage::new().await;
+    stage.first_run().await;
+    stage.clock.advance(5 * MINUTE);
+    let at = stage.simulator.clock().now() - time::Duration::minutes(3);
+    // Two of the same bytes are two.
+    for text in ["17", "17", "\"a text in place of an object\""] {
+        stage.simulator.mimecast().add([Event::raw(at, "account_logs", text.as_bytes())]);
+    }
+    let report = stage.run().await;
+    assert_eq!((report.result, report.dead_lettered), (RunResult::Ok, 3), "{}", stage.lines.text());
+    let unplaced = || stage.checkpoint().days.iter().map(|day| day.unplaced).sum::<u32>();
+    let before = unplaced();
+    assert_eq!(before, 3);
+    for _ in 0..4 {
+        stage.clock.advance(5 * MINUTE);
+        let report = stage.run().await;
+        assert_eq!((report.result, report.dead_lettered), (RunResult::Ok, 0), "{}", stage.lines.text());
+    }
+    assert_eq!((unplaced(), stage.dead_letters().len()), (before, 1));
+}
+
+// BR-042, BR-071
+#[tokio::test]
+async fn a_run_ends_within_its_budget_whatever_azure_asks_for_and_the_place_stays() {
+    for (status, header) in [(429, Some("50")), (503, Some("50")), (503, None)] {
+        let mut stage = Stage::new().await;
+        stage.first_run().await;
+        let place = stage.checkpoint().closed_until;
+        stage.set(settings::MIMECAST_RUN_BUDGET, "2m");
+        stage.clock.advance(5 * MINUTE);
+        stage.simulator.mimecast().add([event(&stage, 1, 3)]);
+        let headers = header.map(|secs| ("retry-after".to_owned(), secs.to_owned()));
+        let busy = Action::Answer { status, headers: headers.into_iter().collect(), body: String::new() };
+        stage.simulator.faults().add(Fault::once(ingestion(), busy).times(1_000));
+        let began = stage.simulator.clock().now();
+        let report = stage.run().await;
+        let passed = stage.simulator.clock().now() - began;
+        assert_eq!(report.result, RunResult::Failed, "{}", stage.lines.text());
+        assert!(passed <= time::Duration::minutes(2), "{status}: {passed}");
+        assert_eq!((stage.checkpoint().closed_until, report.delivered), (place, 0));
+        stage.simulator.faults().clear();
+        assert_eq!(stage.run().await.delivered, 1);
+    }
+}
+
+// BR-081
+#[tokio::test]
+async fn a_large_body_whose_connection_is_cut_again_and_again_is_divided() {
+    let stage = Stage::new().await;
+    let before = stage.simulator.mimecast().events().len();
+    stage.simulator.mimecast().add((0..2_000).map(|number| event(&stage, number, 20)));
+    stage.simulator.faults().add(Fault::once(ingestion(), Action::DropBefore).times(2));
+    let report = stage.run().await;
+    assert_eq!(report.result, RunResult::Ok, "{}", stage.lines.text());
+    assert_eq!((report.dead_lettered, stage.keys().len()), (0, before + 2_000));
+}
+
+/// A refusal says that nothing was taken; where no answer came, that is not known.
+#[tokio::test]
+async fn only_what_azure_may_have_taken_is_in_doubt() {
+    for (status, in_doubt) in [(403, 0), (404, 0), (429, 0), (503, 1)] {
+        let mut stage = Stage::new().await;
+        stage.first_run().await;
+        stage.set(settings::MIMECAST_RUN_BUDGET, "2m");
+        stage.clock.advance(5 * MINUTE);
+        stage.simulator.mimecast().add([event(&stage, 1, 3)]);
+        stage.simulator.faults().add(Fault::answer(ingestion(), status, "{}").times(1_000));
+        assert_eq!(stage.run().await.result, RunResult::Failed, "{}", stage.lines.text());
+        assert_eq!(stage.checkpoint().in_flight.len(), in_doubt, "{status}");
+        stage.simulator.faults().clear();
+        let report = stage.run().await;
+        assert_eq!(report.delivered, 1);
+        assert_eq!(report.message().contains("on their way"), in_doubt > 0, "{status}: {}", report.message());
+    }
+}
+
+/// Only somebody else's lease is a reason to leave the work to another run.
+#[tokio::test]
+async fn a_conflict_that_is_no_lease_is_a_fault() {
+    let stage = Stage::new().await;
+    stage.first_run().await;
+    let lease = || Matcher::new("blob", "PUT", "comp=lease");
+    for (code, result) in
+        [("ContainerBeingDeleted", RunResult::Failed), ("LeaseAlreadyPresent", RunResult::Busy)]
+    {
+        let body = format!(r#"<?xml version="1.0"?><Error><Code>{code}</Code></Error>"#);
+        let headers = vec![("x-ms-error-code".to_owned(), code.to_owned())];
+        stage.simulator.faults().add(Fault::once(lease(), Action::Answer { status: 409, headers, body }));
+        let report = stage.run().await;
+        assert_eq!(report.result, result, "{code}: {}", report.message());
+    }
+}
+
+/// Where Mimecast does not say how much a window holds, it can be more than is remembered.
+#[tokio::test]
+async fn what_could_not_be_remembered_is_told() {
+    let stage = Stage::new().await;
+    stage.first_run().await;
+    stage.clock.advance(5 * MINUTE);
+    let at = stage.simulator.clock().now() - time::Duration::minutes(3);
+    // All that is remembered but ten.
+    let limit = worker::checkpoint::remembered::LIMIT as u64;
+    let minute = u32::try_from(at.unix_timestamp() / 60).expect("a minute");
+    let ids = (0..limit - 10).collect();
+    let mut checkpoint = stage.checkpoint();
+    checkpoint.remembered.push(contract::checkpoint::RememberedIds { minute, ids });
+    let content = bytes::Bytes::from(checkpoint.write());
+    let account = simulator::installed::STORAGE_ACCOUNT;
+    assert!(stage.simulator.data().blobs.place(account, "audit-checkpoints", "checkpoint.txt", content));
+    stage.simulator.mimecast().add((0..11).map(|number| event(&stage, number, 3)));
+    let report = stage.run().await;
+    assert_eq!((report.result, report.delivered), (RunResult::Ok, 11), "{}", report.message());
+    assert!(report.message().contains("could not be remembered"), "{}", report.message());
+    assert_eq!(stage.lines.of("forgotten").len(), 1);
+}
+
 #[tokio::test]
 async fn no_secret_is_in_the_log_or_the_health_row() {
     let stage = Stage::new().await;

@@ -36,8 +36,8 @@ use crate::workspace;
 pub(super) const PAGE_GZIP_LEVEL: u32 = 6;
 /// How old the newest event is.
 const NEWEST_AGE: Duration = Duration::from_secs(10 * 60);
-/// A run ends with its budget; this is longer than any here.
-const RUN_BUDGET: &str = "2h";
+/// A run ends with its budget; this is the longest that a worker takes under a host.
+const RUN_BUDGET: &str = "25m";
 /// A worker that needs more invocations than this for one history makes no way.
 const INVOCATIONS: usize = 20;
 /// A timer's payload: that it came is what matters.

@@ -68,5 +68,14 @@ pub(super) fn page() -> String {
     for error in run_errors::ALL {
         row(&mut page, &[&format!("`{}`", error.code), error.meaning, error.remedy]);
     }
+    page.push_str(
+        "\n## Errors in the worker's log\n\n\
+         The `event` of a line whose `level` is `error`, beside `run_ended`, which has one of the codes above.\n\n\
+         | event | what happened | what to do |\n\
+         | --- | --- | --- |\n",
+    );
+    for event in run_errors::EVENTS {
+        row(&mut page, &[&format!("`{}`", event.code), event.meaning, event.remedy]);
+    }
     page
 }

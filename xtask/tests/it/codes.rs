@@ -61,6 +61,24 @@ fn every_code_of_a_failed_run_is_explained() {
 }
 
 #[test]
+fn every_error_in_the_workers_log_is_explained() {
+    let mut written = BTreeSet::new();
+    for source in sources::rust().iter().filter(|source| source.within(&["worker/src"])) {
+        let code = shipped(source);
+        for (at, needle) in code.match_indices("Level::Error,") {
+            // The level of a run's end is not written with its event.
+            let event = code[at + needle.len()..].trim_start();
+            if event.starts_with('"') {
+                written.extend(texts(event).next().map(str::to_owned));
+            }
+        }
+    }
+    let explained: BTreeSet<String> =
+        contract::run_errors::EVENTS.iter().map(|event| event.code.to_owned()).collect();
+    assert_eq!(written, explained);
+}
+
+#[test]
 fn every_check_and_every_finding_is_explained() {
     let mut written = BTreeSet::new();
     for source in sources::rust().iter().filter(|source| source.within(&["installer/src"])) {
