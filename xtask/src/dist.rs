@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use installer::deploy::package::Package;
+use installer::deploy::package::{Functions, Package};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -100,6 +100,10 @@ pub(crate) fn make(out: &Path, worker_only: bool) -> Result<Programs> {
     let package = Package::build(&fs::read(&worker).context("reading the worker")?)?;
     let zip = out.join(format!("{WORKER}.zip"));
     fs::write(&zip, &package.bytes).context("writing the package")?;
+    // For a deployment template with the work queue: whoever deploys it has no installer to fit the package.
+    let queue = package.fitted(Functions::TimerAndQueue)?;
+    fs::write(out.join(format!("{WORKER}-queue.zip")), &queue.bytes)
+        .context("writing the queue's package")?;
     fs::write(out.join(format!("{WORKER}.cdx.json")), bill::of("worker")?)?;
     let mut programs = Programs { worker, package: zip, installer: None };
     if !worker_only {
