@@ -1,6 +1,8 @@
 //! The worker's app settings, from the answers.
 
-use contract::resources::SYNC_QUEUE;
+use std::collections::BTreeMap;
+
+use contract::resources::{QUEUE_FUNCTION, SYNC_QUEUE, TIMER_FUNCTION};
 use contract::settings as names;
 use serde_json::{Value, json};
 
@@ -52,6 +54,18 @@ pub fn settings(intent: &Intent) -> Vec<Value> {
     list.push((names::MIMECAST_SENTINEL_INSTALLATION, intent.name.clone()));
     list.push((names::MIMECAST_SENTINEL_ANSWERS, intent.recorded.clone()));
     list.into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect()
+}
+
+/// The settings that keep the functions from being triggered, each with the value `true`
+/// (<https://learn.microsoft.com/azure/azure-functions/disable-function>).
+pub fn disabling() -> [String; 2] {
+    [TIMER_FUNCTION, QUEUE_FUNCTION].map(|function| format!("AzureWebJobs.{function}.Disabled"))
+}
+
+/// Whether an app with these settings is paused.
+pub fn paused(settings: &BTreeMap<String, String>) -> bool {
+    let [timer, _] = disabling();
+    settings.get(&timer).is_some_and(|value| value == "true")
 }
 
 /// The reference to a secret: in our vault, or in the one that the answers name.
