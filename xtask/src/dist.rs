@@ -97,6 +97,7 @@ pub(crate) fn make(out: &Path, worker_only: bool) -> Result<Programs> {
 
     screen::heading("worker");
     let worker = worker()?;
+    fs::copy(&worker, out.join(WORKER)).context("copying the worker")?;
     let package = Package::build(&fs::read(&worker).context("reading the worker")?)?;
     let zip = out.join(format!("{WORKER}.zip"));
     fs::write(&zip, &package.bytes).context("writing the package")?;

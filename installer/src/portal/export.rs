@@ -2,7 +2,7 @@
 //! with its answers. No secret is in them: what is left out stays as the vault has it.
 
 use contract::cloud::CloudProfile;
-use contract::resources::PACKAGE_TAG;
+use contract::resources::{PACKAGE_TAG, WORKER_TAG};
 use serde_json::{Map, Value, json};
 
 use super::choice::{SECRETS, optional, parameter_of, schedules};
@@ -92,6 +92,7 @@ fn parameters(intent: &Intent, inventory: &Inventory) -> Result<Map<String, Valu
         "cloud": cloud(&intent.cloud),
         "packageUri": "",
         // So that the deployment leaves it named.
+        "workerSha256": inventory.resource(&ids.function_app).and_then(|site| tag(site, WORKER_TAG)),
         "packageSha256": inventory.resource(&ids.function_app).and_then(|site| tag(site, PACKAGE_TAG)),
     });
     match intent.hosting {

@@ -120,6 +120,10 @@ const STEPS: &[(&str, &str, &[Field])] = &[
                 shape: Some(("^$|^[0-9a-f]{64}$", "64 hexadecimal digits in lower case.")),
                 ..field("packageSha256", "SHA-256 of the package")
             },
+            Field {
+                shape: Some(("^$|^[0-9a-f]{64}$", "64 hexadecimal digits in lower case.")),
+                ..field("workerSha256", "SHA-256 of the worker in it")
+            },
         ],
     ),
     (

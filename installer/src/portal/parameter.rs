@@ -335,6 +335,14 @@ pub(super) const ALL: &[Parameter] = &[
             "SHA-256 of that package in lower-case hexadecimal digits, so that worker and installer know which one runs. Without it the installer publishes its own at the next upgrade.",
         )
     },
+    Parameter {
+        length: Some((0, 64)),
+        ..text(
+            "workerSha256",
+            Default::Text(""),
+            "SHA-256 of the file mimecast-sentinel-worker in that package (SHA256SUMS has it). The worker reports that of its own file, and `mimecast-sentinel status` compares the two.",
+        )
+    },
 ];
 
 /// A parameters file to copy: what most people give, with secrets read from a vault while deploying.

@@ -149,8 +149,9 @@ pub(super) fn variables(
     members.push((
         "siteTags".to_owned(),
         Printed::text(format!(
-            "[union(variables('allTags'), createObject('{}', parameters('packageSha256')))]",
-            contract::resources::PACKAGE_TAG
+            "[union(variables('allTags'), createObject('{}', parameters('packageSha256'), '{}', parameters('workerSha256')))]",
+            contract::resources::PACKAGE_TAG,
+            contract::resources::WORKER_TAG
         )),
     ));
     members.push(("givenAnswers".to_owned(), choice::answers().plain(scope)));

@@ -50,7 +50,10 @@ async fn a_template_with_a_package_needs_nobody_else() {
     // BR-099
     let stage = Stage::start().await;
     let (address, hash) = served().await;
-    deploy(&stage, &json!({ "packageUri": address, "packageSha256": hash })).await;
+    let bytes = std::fs::read(package()).expect("a package").into();
+    let worker = installer::deploy::package::worker_hash(&bytes).expect("a worker");
+    let given = json!({ "packageUri": address, "packageSha256": hash, "workerSha256": worker });
+    deploy(&stage, &given).await;
     deployed_answers(&stage);
     let blobs = || {
         let entries = stage.simulator.journal().entries();
@@ -75,9 +78,19 @@ async fn a_template_with_a_package_needs_nobody_else() {
     let status = stage.command("status", &["--output", "json"]).await.expect(0).json();
     assert_eq!(status["facts"]["package"], json!(hash));
     assert_eq!(status["facts"]["ran_package"], json!(hash));
+    assert_eq!(status["facts"]["ran_worker"], worker[..16]);
+
+    // So is another worker under the name of this package: it says itself which it is.
+    let state = stage.simulator.state();
+    let name_worker = |name: &str| {
+        assert!(state.edit(&stage.site(), |site, _| site["tags"]["mimecast-sentinel-worker"] = json!(name)));
+    };
+    name_worker(&"0".repeat(64));
+    let status = stage.command("status", &[]).await.expect(1);
+    assert!(status.stdout.contains(&format!("has the SHA-256 {}…", &worker[..16])), "{}", status.stdout);
+    name_worker(&worker);
 
     // Another package under the same name is told.
-    let state = stage.simulator.state();
     assert!(
         state
             .edit(&stage.site(), |site, _| site["tags"]["mimecast-sentinel-package"] = json!("0".repeat(64)))
