@@ -9,6 +9,10 @@ pub const INSTALLATION_TAG: &str = "mimecast-sentinel-installation";
 pub const VERSION_TAG: &str = "mimecast-sentinel-version";
 /// Site tag that names the published package by its SHA-256.
 pub const PACKAGE_TAG: &str = "mimecast-sentinel-package";
+/// Site tag with the SHA-256 of the published worker's own file.
+pub const WORKER_TAG: &str = "mimecast-sentinel-worker";
+/// How many digits of the SHA-256 of its own file a worker reports behind its version.
+pub const WORKER_HASH_DIGITS: usize = 16;
 /// Site tag that names the package before it.
 pub const PREVIOUS_PACKAGE_TAG: &str = "mimecast-sentinel-package-previous";
 /// Tag of a secret's version that is being tried, or was.

@@ -222,8 +222,12 @@ pub const HEALTH_COLUMNS: &[Column] = &[
         Dynamic,
         "For each auditType that is unknown or came with an eventInfo of unknown shape: how many, and one sample with its letters and digits masked.",
     ),
-    column("WorkerVersion", Text, "Version of the worker."),
-    column("PackageHash", Text, "SHA-256 of the worker package."),
+    column(
+        "WorkerVersion",
+        Text,
+        "Version of the worker, and behind `+` how the SHA-256 of its own file begins.",
+    ),
+    column("PackageHash", Text, "SHA-256 of the worker package, as the app's setting names it."),
 ];
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use contract::resources::{INSTALLATION_TAG, MONITORING_METRICS_PUBLISHER, ResourceNames};
 use serde_json::Value;
 
+use crate::content::asim;
 use crate::plan::content::CONNECTOR;
+use crate::plan::content::mark::Mark;
 
 /// Who is signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,6 +149,17 @@ impl Inventory {
         self.content
             .iter()
             .any(|item| item["id"].as_str().is_some_and(|id| id.to_ascii_lowercase().ends_with(&path)))
+    }
+
+    /// Whether the workspace has any of the custom unifying parsers, whoever made it.
+    pub fn has_custom_parsers(&self) -> bool {
+        let alias = |item: &Value| item["properties"]["functionAlias"].as_str().map(str::to_owned);
+        self.content.iter().filter_map(alias).any(|alias| asim::custom_parser(&alias))
+    }
+
+    /// Whether the workspace has content that this installation made or shares.
+    pub fn has_content_of(&self, installation: &str) -> bool {
+        self.content.iter().flat_map(Mark::all).any(|mark| mark.installation == installation)
     }
 
     /// Object id of the app registration's service principal that this installation lets deliver, as its

@@ -4,13 +4,15 @@
 //! * [`parameter`]: what a person may give. [`symbol`]: values that are known only then.
 //! * [`choice`]: the installer's own rendering under each choice. [`node`]: all of them as one.
 //! * [`content`]: the analyst's content in it.
-//! * [`resource`]: one resource of it. [`variable`]: what it reckons with. [`template`]: the whole file.
+//! * [`resource`]: one resource of it. [`variable`]: what it reckons with. [`fault`]: what parameters
+//!   cannot be. [`word`]: what its outputs say. [`template`]: the whole file.
 //!   [`interface`]: the portal's form for it.
 //! * [`export`]: the files for an installation that is there.
 
 mod choice;
 mod content;
 pub mod export;
+mod fault;
 mod interface;
 mod node;
 mod parameter;
@@ -19,6 +21,7 @@ mod resource;
 mod symbol;
 mod template;
 mod variable;
+mod word;
 
 use crate::plan::template::TemplateError;
 

@@ -84,15 +84,35 @@ fn flex(site: &Value) -> bool {
     site.pointer("/properties/functionAppConfig").is_some_and(|config| !config.is_null())
 }
 
+/// What One Deploy says to an app that is not on Flex Consumption where it is not told what kind of artifact
+/// comes (<https://learn.microsoft.com/azure/app-service/deploy-zip#kudu-publish-api-reference>).
+const NO_KIND: &str = "type='' not recognized";
+/// Flex Consumption does not have zip deployment
+/// (<https://learn.microsoft.com/azure/azure-functions/functions-deployment-technologies#zip-deploy>).
+const NO_ZIP_DEPLOYMENT: &str = "Zip deployment is not supported on Flex Consumption. Use One Deploy.";
+
+/// Whether a site takes packages in the way of this extension, as its publishing host does; `kind` is the
+/// kind of artifact that was told.
+///
+/// # Errors
+/// What Azure says where it does not.
+pub(crate) fn require_way(site: &Value, extension: &str, kind: Option<&str>) -> Result<(), String> {
+    match (extension.to_ascii_lowercase().as_str(), flex(site)) {
+        ("onedeploy", true) | ("zipdeploy", false) => Ok(()),
+        ("onedeploy", false) if kind == Some("zip") => Ok(()),
+        ("onedeploy", false) => Err(NO_KIND.to_owned()),
+        ("zipdeploy", true) => Err(NO_ZIP_DEPLOYMENT.to_owned()),
+        (other, _) => Err(format!("The simulator has no extension '{other}'.")),
+    }
+}
+
 async fn one_deploy(Shared(site): Shared<Site>, headers: HeaderMap, zip: Bytes) -> Response {
     let resource = match enter(&site, &headers) {
         Ok(resource) => resource,
         Err(refusal) => return *refusal,
     };
     if !flex(&resource) {
-        // There the call must say what kind of artifact comes
-        // (https://learn.microsoft.com/azure/app-service/deploy-zip#kudu-publish-api-reference).
-        return (StatusCode::BAD_REQUEST, "type='' not recognized").into_response();
+        return (StatusCode::BAD_REQUEST, NO_KIND).into_response();
     }
     match take(&site, &resource, &headers, zip) {
         Ok(id) => (StatusCode::ACCEPTED, Json(id)).into_response(),
@@ -100,17 +120,14 @@ async fn one_deploy(Shared(site): Shared<Site>, headers: HeaderMap, zip: Bytes) 
     }
 }
 
-/// Zip deployment, which Flex Consumption does not have
-/// (<https://learn.microsoft.com/azure/azure-functions/functions-deployment-technologies#zip-deploy>). It
-/// answers with an address, not with an id.
+/// Zip deployment. It answers with an address, not with an id.
 async fn zip_deployment(Shared(site): Shared<Site>, headers: HeaderMap, zip: Bytes) -> Response {
     let resource = match enter(&site, &headers) {
         Ok(resource) => resource,
         Err(refusal) => return *refusal,
     };
     if flex(&resource) {
-        let text = "Zip deployment is not supported on Flex Consumption. Use One Deploy.";
-        return (StatusCode::NOT_FOUND, text).into_response();
+        return (StatusCode::NOT_FOUND, NO_ZIP_DEPLOYMENT).into_response();
     }
     match take(&site, &resource, &headers, zip) {
         Ok(_) => {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use contract::resources::WORKER_HASH_DIGITS;
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -216,7 +217,7 @@ impl Report {
             "QuotaRemaining": self.quota_remaining,
             "DurationMs": self.duration_ms(world),
             "UnknownShapes": self.unknown_shapes,
-            "WorkerVersion": env!("CARGO_PKG_VERSION"),
+            "WorkerVersion": version(world),
             "PackageHash": reporting.package_hash,
         });
         if let Some(fields) = row.as_object_mut() {
@@ -224,6 +225,12 @@ impl Report {
         }
         row.to_string().into_bytes()
     }
+}
+
+/// The version with the beginning of the SHA-256 of the worker's own file behind it, which no setting says.
+fn version(world: &World) -> String {
+    let own = world.program_hash().and_then(|hash| hash.get(..WORKER_HASH_DIGITS));
+    format!("{}{}", env!("CARGO_PKG_VERSION"), own.map(|own| format!("+{own}")).unwrap_or_default())
 }
 
 fn rfc3339(at: OffsetDateTime) -> String {
@@ -324,6 +331,7 @@ mod tests {
 
     use contract::cloud::CloudProfile;
     use contract::streams::HEALTH_COLUMNS;
+    use sha2::{Digest, Sha256};
     use time::macros::datetime;
 
     use super::{Failure, Report, RunResult, Stage, Trigger, chain};
@@ -338,6 +346,16 @@ mod tests {
             cloud: CloudProfile::parse("public").expect("known"),
             destination: Destination::Folder("out".into()),
         }
+    }
+
+    #[test]
+    fn a_health_row_says_which_file_the_worker_is() {
+        let world = World::system();
+        let row = Report::begin(&world, Trigger::Timer).health_row(&world, &reporting());
+        let row: serde_json::Value = serde_json::from_slice(&row).expect("JSON");
+        let program = std::fs::read(std::env::current_exe().expect("a path")).expect("this test's program");
+        let hash: String = Sha256::digest(&program).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(row["WorkerVersion"], format!("{}+{}", env!("CARGO_PKG_VERSION"), &hash[..16]));
     }
 
     #[test]

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
@@ -34,6 +35,7 @@ pub struct World {
     clock: Arc<dyn Clock>,
     environment: Arc<BTreeMap<String, String>>,
     random: Arc<Mutex<fastrand::Rng>>,
+    program: Arc<OnceLock<Option<String>>>,
 }
 
 impl World {
@@ -47,6 +49,7 @@ impl World {
             clock: Arc::new(SystemClock { start: Instant::now() }),
             environment: Arc::new(environment),
             random: Arc::new(Mutex::new(fastrand::Rng::new())),
+            program: Arc::default(),
         }
     }
 
@@ -57,12 +60,13 @@ impl World {
         arguments.map(|argument| argument.to_string_lossy().into_owned()).collect()
     }
 
-    /// A world with this clock and environment, and randomness from a fixed seed.
+    /// A world with this clock and environment, randomness from a fixed seed, and no program's file.
     pub fn of(clock: Arc<dyn Clock>, environment: BTreeMap<String, String>) -> Self {
         Self {
             clock,
             environment: Arc::new(environment),
             random: Arc::new(Mutex::new(fastrand::Rng::with_seed(0))),
+            program: Arc::new(OnceLock::from(None)),
         }
     }
 
@@ -102,6 +106,12 @@ impl World {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// SHA-256 of the program's own file in lower-case hexadecimal digits; `None` where it cannot be read. It
+    /// is read when it is first asked for, so that nothing waits for it at the start.
+    pub fn program_hash(&self) -> Option<&str> {
+        self.program.get_or_init(|| program_hash().ok()).as_deref()
+    }
+
     /// A random number from 0 up to and without 1.
     pub fn random(&self) -> f64 {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
@@ -112,6 +122,16 @@ impl World {
         let bits = self.random.lock().unwrap_or_else(PoisonError::into_inner).u128(..);
         uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid()
     }
+}
+
+/// The file of the running program, whatever lies under its name by now
+/// (<https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html>).
+const PROGRAM: &str = "/proc/self/exe";
+
+fn program_hash() -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    std::io::copy(&mut std::fs::File::open(PROGRAM)?, &mut hash)?;
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A point in time by which something must have ended, whatever the wall clock does meanwhile.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use installer::deploy::package::Package;
+use installer::deploy::package::{Functions, Package};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -97,9 +97,14 @@ pub(crate) fn make(out: &Path, worker_only: bool) -> Result<Programs> {
 
     screen::heading("worker");
     let worker = worker()?;
+    fs::copy(&worker, out.join(WORKER)).context("copying the worker")?;
     let package = Package::build(&fs::read(&worker).context("reading the worker")?)?;
     let zip = out.join(format!("{WORKER}.zip"));
     fs::write(&zip, &package.bytes).context("writing the package")?;
+    // For a deployment template with the work queue: whoever deploys it has no installer to fit the package.
+    let queue = package.fitted(Functions::TimerAndQueue)?;
+    fs::write(out.join(format!("{WORKER}-queue.zip")), &queue.bytes)
+        .context("writing the queue's package")?;
     fs::write(out.join(format!("{WORKER}.cdx.json")), bill::of("worker")?)?;
     let mut programs = Programs { worker, package: zip, installer: None };
     if !worker_only {

@@ -205,6 +205,7 @@ impl Intent {
                 },
                 hunting: reader.flag("content.hunting"),
                 asim: reader.flag("content.asim"),
+                asim_unifying: reader.flag("content.asim_unifying"),
             },
             tuned_content: TunedContent::Keep,
             cloud,

@@ -393,6 +393,13 @@ pub const ALL: &[Key] = &[
     ),
     key("content.hunting", Shape::Boolean, Some("true"), "true", "Whether to add the hunting queries."),
     key("content.asim", Shape::Boolean, Some("true"), "true", "Whether to add the parsers for ASIM."),
+    key(
+        "content.asim_unifying",
+        Shape::Boolean,
+        Some("true"),
+        "true",
+        "Whether the workspace's custom unifying parsers call those of ours. false: they are left as they are.",
+    ),
 ];
 
 /// The key of this path.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::given::{Origin, Value, read_text};
-use super::intent::normal_location;
+use super::intent::{duration_secs, normal_location};
+use super::keys::Shape;
 use super::secret::SecretSource;
 use super::{keys, yaml};
 
@@ -19,7 +20,8 @@ const KNOWN_OTHERWISE: [&str; 6] = [
 ];
 
 /// Whether two recorded texts are the same answers, whatever their order: one that is not given is the
-/// same as its default, or as what the installation has.
+/// same as its default, or as what the installation has. Of a secret that is in no other vault, only that it
+/// is given counts.
 pub fn same(one: &str, other: &str) -> bool {
     if one == other {
         return true;
@@ -46,6 +48,18 @@ fn meaning(text: &str) -> Option<BTreeMap<String, Value>> {
     for (path, value) in &mut answers {
         if let (true, Value::Text(location)) = (path.ends_with("location"), &mut *value) {
             *location = normal_location(location);
+        }
+        // From which variable or file a value came says nothing of the value.
+        if let Value::Secret(source) = &mut *value
+            && !matches!(source, SecretSource::KeyVault(_))
+        {
+            *source = SecretSource::Prompt;
+        }
+        if let (Some(Shape::Duration), Value::Text(duration)) =
+            (keys::resolve(path).map(|key| key.shape), &mut *value)
+            && let Some(secs) = duration_secs(duration)
+        {
+            *duration = format!("{secs}s");
         }
     }
     Some(answers)
@@ -132,6 +146,12 @@ mod tests {
         let one = r#"{"name":"mimecast-audit","hosting":{"plan":"dedicated"}}"#;
         assert!(same(one, r#"{"hosting":{"plan":"dedicated","memory_mb":"512"},"azure":{"tags":null}}"#));
         assert!(!same(one, r#"{"hosting":{"plan":"flex-consumption"}}"#));
+        let secret = |source: &str| format!(r#"{{"mimecast":{{"client_id":{source}}}}}"#);
+        assert!(same(&secret(r#"{"env":"A"}"#), &secret(r#"{"env":"B"}"#)));
+        let vault = secret(r#"{"key_vault":"https://kv-sec.vault.azure.net/secrets/mc"}"#);
+        assert!(!same(&secret(r#"{"env":"A"}"#), &vault));
+        assert!(same(r#"{"collect":{"every":"60m"}}"#, r#"{"collect":{"every":"1h"}}"#));
+        assert!(!same(r#"{"collect":{"every":"60m"}}"#, r#"{"collect":{"every":"2h"}}"#));
         assert!(!same(one, "no answers"));
         assert!(!same("no answers", one));
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use contract::resources::{INSTALLATION_TAG, QUEUE_FUNCTION, TIMER_FUNCTION};
+use contract::resources::{INSTALLATION_TAG, QUEUE_FUNCTION};
 use contract::streams::HEALTH_TABLE;
 use serde_json::{Map, Value, json};
 use time::format_description::well_known::Rfc3339;
@@ -17,6 +17,7 @@ use crate::deploy::publish::site_url;
 use crate::inventory::observe::observe_installation;
 use crate::inventory::{Inventory, installation_of};
 use crate::plan::ids::Ids;
+use crate::plan::setting;
 use crate::plan::template::{SITES_VERSION, api_version};
 use crate::ui::{Code, Event, Failure, Ui};
 use crate::world::World;
@@ -218,16 +219,9 @@ pub(super) async fn logs(
     Ok(0)
 }
 
-/// The settings that keep the functions from being triggered
-/// (<https://learn.microsoft.com/azure/azure-functions/disable-function>).
-fn disabling() -> [String; 2] {
-    [TIMER_FUNCTION, QUEUE_FUNCTION].map(|function| format!("AzureWebJobs.{function}.Disabled"))
-}
-
 /// Whether the app's settings say that it is paused.
 pub(super) fn paused(inventory: &Inventory) -> bool {
-    let [timer, _] = disabling();
-    inventory.settings.as_ref().and_then(|settings| settings.get(&timer)).is_some_and(|value| value == "true")
+    inventory.settings.as_ref().is_some_and(setting::paused)
 }
 
 /// Whether collecting stops or goes on.
@@ -250,7 +244,7 @@ pub(super) async fn pace(
     let found = find(world, ui, global, options).await?;
     let mut settings = found.inventory.settings.clone().unwrap_or_default();
     let before = settings.clone();
-    for name in disabling() {
+    for name in setting::disabling() {
         match pace {
             Pace::Pause => settings.insert(name, "true".to_owned()),
             Pace::Resume => settings.remove(&name),

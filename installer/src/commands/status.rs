@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use contract::resources::{PACKAGE_TAG, PREVIOUS_PACKAGE_TAG, VERSION_TAG};
+use contract::resources::{PACKAGE_TAG, PREVIOUS_PACKAGE_TAG, VERSION_TAG, WORKER_TAG};
 use serde_json::{Map, Value, json};
 
 use super::arguments::{Global, StatusOptions};
@@ -135,6 +135,21 @@ impl Status {
         self.problems.push(problem);
     }
 
+    /// Compares the worker's file that was published with the one that the last run says it is. A package's
+    /// name is a setting, which stays when another package is deployed by hand; what a worker says of its own
+    /// file is not.
+    fn worker(&mut self, published: Option<&str>) {
+        let version = self.runs.first().and_then(|last| last.get("WorkerVersion")?.as_str());
+        let own = version.and_then(|version| version.split_once('+')).map(|(_, own)| own.to_owned());
+        let (Some(published), Some(own)) = (published, own) else { return };
+        self.facts.insert("ran_worker".to_owned(), json!(own));
+        if !published.starts_with(&own) {
+            self.problems.push(format!(
+                "the last run was of a worker whose file has the SHA-256 {own}…, and the one that was published has {published}: the next run should be of that, or another package was deployed by hand; `upgrade` publishes anew"
+            ));
+        }
+    }
+
     async fn host(&mut self, azure: &Azure, site_id: &ResourceId, site: &Value) {
         let found = async {
             let key = azure.master_key(site_id).await?;
@@ -217,6 +232,7 @@ impl Status {
         }
         self.runs = runs.into_iter().take(RUNS_SHOWN).collect();
         self.package(site.and_then(|site| tag(site, PACKAGE_TAG)));
+        self.worker(site.and_then(|site| tag(site, WORKER_TAG)));
     }
 
     /// What a plan from the recorded answers would change: that is what someone has changed by hand.

@@ -158,6 +158,19 @@ impl Package {
     }
 }
 
+/// SHA-256 of the worker in a package, as the worker itself makes it of its own file.
+///
+/// # Errors
+/// [`PackageError`] when the package cannot be read.
+pub fn worker_hash(package: &bytes::Bytes) -> Result<String, PackageError> {
+    let mut archive = ZipArchive::new(Cursor::new(package))?;
+    let name = executable(&mut archive)?;
+    let entry = archive.by_name(&name).map_err(|_| PackageError::Missing(name.clone()))?;
+    let mut hash = Sha256::new();
+    std::io::copy(&mut entry.take(PACKAGE_LIMIT_BYTES as u64), &mut hash)?;
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// How every file of ours is written.
 fn options() -> SimpleFileOptions {
     // One time for all: the zip's earliest, so that the bytes do not depend on when it was made.
@@ -235,7 +248,9 @@ mod tests {
     use zip::write::SimpleFileOptions;
     use zip::{ZipArchive, ZipWriter};
 
-    use super::{EXECUTABLE, Functions, Package, PackageError};
+    use sha2::{Digest, Sha256};
+
+    use super::{EXECUTABLE, Functions, Package, PackageError, worker_hash};
 
     fn worker() -> Vec<u8> {
         let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
@@ -355,6 +370,15 @@ mod tests {
         let mut text = String::new();
         archive.by_name("profile.json").expect("there").read_to_string(&mut text).expect("text");
         assert_eq!(text, "{}");
+    }
+
+    #[test]
+    fn the_workers_hash_is_that_of_its_file_whatever_lies_around_it() {
+        let alone = Package::build(&worker()).expect("a package");
+        let hash: String = Sha256::digest(worker()).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(worker_hash(&alone.bytes).expect("a worker"), hash);
+        let both = alone.fitted(Functions::TimerAndQueue).expect("fitted");
+        assert_eq!(worker_hash(&both.bytes).expect("a worker"), hash);
     }
 
     #[test]

@@ -1,18 +1,19 @@
 //! Publishes the worker package to the Function App.
 
 use bytes::Bytes;
-use contract::resources::{PACKAGE_TAG, PREVIOUS_PACKAGE_TAG};
+use contract::resources::{PACKAGE_TAG, PREVIOUS_PACKAGE_TAG, WORKER_TAG};
 use serde_json::{Value, json};
 use url::Url;
 
+use super::package;
 use crate::azure::blob::Access;
 use crate::azure::publish::Service;
 use crate::azure::{Azure, AzureError, ResourceId};
 use crate::plan::tag;
 use crate::plan::template::{RESOURCES_VERSION, SITES_VERSION};
 
-/// Publishes the package and names it in the app's tags, so that the next run knows what is there;
-/// beside it the one before, or none.
+/// Publishes the package and names it and its worker in the app's tags, so that the next run knows what is
+/// there; beside it the package before, or none.
 /// Gives the site as Azure has it.
 ///
 /// # Errors
@@ -34,9 +35,11 @@ pub async fn publish(
     // Flex Consumption alone has this part of the configuration.
     let flex = !site["properties"]["functionAppConfig"].is_null();
     let service = if flex { Service::OneDeploy } else { Service::ZipDeployment };
+    // Empty where there is none to read: then there is nothing to compare with either.
+    let worker = package::worker_hash(&package).unwrap_or_default();
     azure.publish(&scm, service, package, Access::JustGranted).await?;
 
-    let mut tags = json!({ PACKAGE_TAG: sha256 });
+    let mut tags = json!({ PACKAGE_TAG: sha256, WORKER_TAG: worker });
     if let Some(previous) = previous {
         tags[PREVIOUS_PACKAGE_TAG] = previous.into();
     }

@@ -46,6 +46,17 @@ pub fn next_rule_id(workspace_id: &str, body: &Value, id: &str) -> Option<String
     after.next()
 }
 
+/// The newest generation among the ids of these rules; 0 where none of them is one of ours.
+pub fn generation(workspace_id: &str, content: &[Value]) -> u32 {
+    let newest = |resource: &Value| {
+        let rule = Mark::all(resource).into_iter().next()?;
+        let rule = rule.item.strip_prefix("rule/")?.to_owned();
+        let name = resource["name"].as_str()?.rsplit('/').next()?;
+        (0..RULE_GENERATIONS).find(|&each| name.eq_ignore_ascii_case(&rule_id(workspace_id, &rule, each)))
+    };
+    content.iter().filter_map(newest).max().unwrap_or_default()
+}
+
 /// Which item of content a resource of the workspace is: by its marks, or by its name, which only we
 /// give. A person who rewrites a description may take the mark away with it.
 pub fn item_of(resource: &Value, workspace_id: &str, library: &Library) -> Option<String> {

@@ -27,8 +27,13 @@ const PRUNE_STEP: &str = "prune";
 
 /// Has the worker name its package in the health rows: the setting beside the others of the site.
 pub(crate) fn name_package(site: &mut Value, sha256: &str) {
+    add_setting(site, MIMECAST_SENTINEL_PACKAGE, sha256);
+}
+
+/// Puts a setting beside the others of the site.
+pub(crate) fn add_setting(site: &mut Value, name: &str, value: &str) {
     if let Some(settings) = site["properties"]["siteConfig"]["appSettings"].as_array_mut() {
-        settings.push(json!({ "name": MIMECAST_SENTINEL_PACKAGE, "value": sha256 }));
+        settings.push(json!({ "name": name, "value": value }));
     }
 }
 

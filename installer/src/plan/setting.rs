@@ -1,6 +1,8 @@
 //! The worker's app settings, from the answers.
 
-use contract::resources::SYNC_QUEUE;
+use std::collections::BTreeMap;
+
+use contract::resources::{QUEUE_FUNCTION, SYNC_QUEUE, TIMER_FUNCTION};
 use contract::settings as names;
 use serde_json::{Value, json};
 
@@ -69,6 +71,18 @@ const NOT_OF_ANSWERS: &[&str] = &[
 /// ask for it is left from others, or was added by hand.
 pub fn of_answers() -> impl Iterator<Item = &'static str> {
     names::ALL.iter().map(|setting| setting.name).filter(|name| !NOT_OF_ANSWERS.contains(name))
+}
+
+/// The settings that keep the functions from being triggered, each with the value `true`
+/// (<https://learn.microsoft.com/azure/azure-functions/disable-function>).
+pub fn disabling() -> [String; 2] {
+    [TIMER_FUNCTION, QUEUE_FUNCTION].map(|function| format!("AzureWebJobs.{function}.Disabled"))
+}
+
+/// Whether an app with these settings is paused.
+pub fn paused(settings: &BTreeMap<String, String>) -> bool {
+    let [timer, _] = disabling();
+    settings.get(&timer).is_some_and(|value| value == "true")
 }
 
 /// The reference to a secret: in our vault, or in the one that the answers name.

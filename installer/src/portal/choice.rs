@@ -48,7 +48,12 @@ pub(super) fn optional(answer: &str) -> bool {
     OPTIONAL.contains(&answer)
 }
 
-/// Name of the variable that says whether a secret's parameter holds a Key Vault reference.
+/// Name of the variable that says whether an installation has a secret that may be left out.
+pub(super) fn used(parameter: &str) -> String {
+    format!("{parameter}Used")
+}
+
+/// Name of the variable that says whether a parameter holds a Key Vault reference.
 pub(super) fn refers(parameter: &str) -> String {
     format!("{parameter}Refers")
 }
@@ -65,6 +70,8 @@ pub(super) struct Scene {
     pub(super) inventory: Inventory,
     /// Whether the Function App names the package that is published with it.
     pub(super) names_package: bool,
+    /// Whether the functions are kept from being triggered.
+    pub(super) paused: bool,
 }
 
 /// One choice.
@@ -90,11 +97,16 @@ fn read(more: &str) -> Result<Intent, PortalError> {
     Intent::of(&given, &World::with_environment(BTreeMap::new())).map_err(|_| PortalError::Answers)
 }
 
-/// The schedule of each period, as the answers' reader makes it.
+/// The schedule of a period, as the answers' reader makes it; `None` for one that it does not take.
+pub(super) fn schedule(period: &str) -> Option<String> {
+    read(&format!("collect: {{every: {period}}}\n")).ok().map(|intent| intent.collect.schedule)
+}
+
+/// The schedule of each period.
 pub(super) fn schedules() -> Result<Vec<(&'static str, String)>, PortalError> {
     parameter::PERIODS
         .iter()
-        .map(|&period| Ok((period, read(&format!("collect: {{every: {period}}}\n"))?.collect.schedule)))
+        .map(|&period| Ok((period, schedule(period).ok_or(PortalError::Answers)?)))
         .collect()
 }
 
@@ -125,7 +137,7 @@ fn first() -> Result<Scene, PortalError> {
     intent.collect.overlap = symbol("overlap");
     intent.recorded = symbol("answers");
     for account in &mut intent.accounts {
-        account.base_url = symbol("mimecastBaseURL");
+        account.base_url = symbol("mimecastAddress");
     }
     let inventory = Inventory {
         caller: Caller {
@@ -158,7 +170,7 @@ fn first() -> Result<Scene, PortalError> {
         sentinel: None,
         content: Vec::new(),
     };
-    Ok(Scene { intent, inventory, names_package: false })
+    Ok(Scene { intent, inventory, names_package: false, paused: false })
 }
 
 /// The rendering with the commonest answers, then every choice. A choice comes after its base.
@@ -192,6 +204,7 @@ pub(super) fn choices() -> Result<Vec<Choice>, PortalError> {
     });
     list.add(0, Condition::is("workQueue"), |scene| scene.intent.collect.work_queue = WorkQueue::Always);
     list.add(0, Condition::is(&given("packageSha256")), |scene| scene.names_package = true);
+    list.add(0, Condition::is("paused"), |scene| scene.paused = true);
     list.content();
 
     list.references(0, &["mimecast.client_id", "mimecast.client_secret"]);
@@ -205,7 +218,7 @@ pub(super) fn choices() -> Result<Vec<Choice>, PortalError> {
     });
     list.references(one, &signed);
     for answer in OPTIONAL {
-        let with = list.add(one, Condition::is(&given(parameter_of(answer))), |scene| {
+        let with = list.add(one, Condition::is(&used(parameter_of(answer))), |scene| {
             put(scene, answer, own(answer));
         });
         list.references(with, &[answer]);
@@ -297,7 +310,7 @@ pub(super) fn answers() -> Node {
         ("azure.role_assignments", "roleAssignments"),
         ("workspace.resource_id", "workspaceId"),
         ("mimecast.api", "mimecastApi"),
-        ("mimecast.base_url", "mimecastBaseURL"),
+        ("mimecast.base_url", "mimecastAddress"),
         ("collect.every", "collectEvery"),
         ("collect.first_run", "firstRun"),
         ("collect.settle", "settle"),
@@ -312,6 +325,7 @@ pub(super) fn answers() -> Node {
         ("content.rules", "analyticsRules"),
         ("content.hunting", "huntingQueries"),
         ("content.asim", "asimParsers"),
+        ("content.asim_unifying", "asimUnifyingParsers"),
     ] {
         answers.put(path, None, symbol(name));
     }
@@ -334,7 +348,7 @@ pub(super) fn answers() -> Node {
         let when = match path {
             "mimecast.client_id" | "mimecast.client_secret" => is("apiTwo"),
             path if path.starts_with("delivery.") => is("usesAppRegistration"),
-            path if OPTIONAL.contains(&path) => is(&given(name)),
+            path if OPTIONAL.contains(&path) => is(&used(name)),
             _ => is("apiTwo").not(),
         };
         let SecretSource::Variable(variable) = own(path) else { continue };

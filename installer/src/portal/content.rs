@@ -60,9 +60,13 @@ pub(super) fn condition(templates: &Templates, key: &str) -> Option<Condition> {
     if key == CONNECTOR {
         return Some(Condition::is("createConnectorPage"));
     }
-    let name = key.strip_prefix("content/function/")?;
-    let function = templates.library().functions.iter().find(|function| function.name == name)?;
-    function.register_in.is_none().then(|| Condition::is("views"))
+    // What is there is somebody's: they may have tuned it, or another installation may share it.
+    let made = Condition::is("createContent");
+    let view = key.strip_prefix("content/function/").is_some_and(|name| {
+        let functions = &templates.library().functions;
+        functions.iter().any(|function| function.name == name && function.register_in.is_none())
+    });
+    Some(if view { Condition::is("views").and(made) } else { made })
 }
 
 /// What the id of a rule or of the workbook is made of; the installer makes it of the same.
@@ -70,7 +74,9 @@ pub(super) fn id_parts(key: &str, resource_type: &str) -> Option<Vec<String>> {
     let item = key.strip_prefix("content/")?;
     let seed = symbol(WORKSPACE_SEED);
     match resource_type {
-        "Microsoft.SecurityInsights/alertRules" => Some(vec![seed, item.to_owned(), "0".to_owned()]),
+        "Microsoft.SecurityInsights/alertRules" => {
+            Some(vec![seed, item.to_owned(), symbol("ruleGeneration")])
+        }
         "Microsoft.Insights/workbooks" => Some(vec![seed, symbol("name"), item.to_owned()]),
         _ => None,
     }

@@ -2,7 +2,7 @@
 //! with its answers. No secret is in them: what is left out stays as the vault has it.
 
 use contract::cloud::CloudProfile;
-use contract::resources::PACKAGE_TAG;
+use contract::resources::{PACKAGE_TAG, WORKER_TAG};
 use serde_json::{Map, Value, json};
 
 use super::choice::{SECRETS, optional, parameter_of, schedules};
@@ -11,7 +11,7 @@ use crate::answers::intent::{Delivery, Hosting, Intent, RoleAssignments, Rules, 
 use crate::answers::secret::SecretSource;
 use crate::inventory::Inventory;
 use crate::plan::ids::Ids;
-use crate::plan::tag;
+use crate::plan::{content, setting, tag};
 
 /// Name of the parameters file.
 pub const PARAMETERS_FILE: &str = "azuredeploy.parameters.json";
@@ -82,10 +82,17 @@ fn parameters(intent: &Intent, inventory: &Inventory) -> Result<Map<String, Valu
         },
         "huntingQueries": intent.content.hunting,
         "asimParsers": intent.content.asim,
+        "asimUnifyingParsers": intent.content.asim_unifying,
+        "createUnifyingParsers": !inventory.has_custom_parsers(),
+        // What is there may be tuned, or shared.
+        "createContent": !inventory.has_content_of(&intent.name),
+        "ruleGeneration": content::generation(&inventory.workspace.id, &inventory.content).to_string(),
+        "paused": inventory.settings.as_ref().is_some_and(setting::paused),
         "tags": intent.tags,
         "cloud": cloud(&intent.cloud),
         "packageUri": "",
         // So that the deployment leaves it named.
+        "workerSha256": inventory.resource(&ids.function_app).and_then(|site| tag(site, WORKER_TAG)),
         "packageSha256": inventory.resource(&ids.function_app).and_then(|site| tag(site, PACKAGE_TAG)),
     });
     match intent.hosting {
@@ -112,12 +119,12 @@ fn parameters(intent: &Intent, inventory: &Inventory) -> Result<Map<String, Valu
         }
         let given = match source {
             SecretSource::KeyVault(secret) => json!({ "value": secret.reference() }),
-            // Left out, it would be left out of the installation too: the deployment reads it from the
-            // vault, which has to be open to deployments.
-            _ if optional(&answer) => json!({ "reference": {
-                "keyVault": { "id": ids.key_vault },
-                "secretName": crate::answers::intent::secret_name(&answer),
-            }}),
+            // Left out, it would be left out of the installation too. Our vault is not open to deployments,
+            // so none could read it there.
+            _ if optional(&answer) => {
+                parameters.insert("keepMimecastLogin".to_owned(), json!({ "value": true }));
+                continue;
+            }
             _ => continue,
         };
         parameters.insert(parameter_of(&answer).to_owned(), given);

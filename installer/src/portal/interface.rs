@@ -13,6 +13,8 @@ struct Field {
     label: &'static str,
     /// What the text must look like, and the words for one that does not.
     shape: Option<(&'static str, &'static str)>,
+    /// What must hold beside it, as an expression of the form's language, and the words where it does not.
+    rule: Option<(&'static str, &'static str)>,
     /// Whether it must be filled wherever it is shown.
     required: bool,
     /// Where it is shown: an expression of the form's language.
@@ -20,7 +22,7 @@ struct Field {
 }
 
 const fn field(parameter: &'static str, label: &'static str) -> Field {
-    Field { parameter, label, shape: None, required: false, visible: None }
+    Field { parameter, label, shape: None, rule: None, required: false, visible: None }
 }
 
 const fn credential(parameter: &'static str, label: &'static str, visible: &'static str) -> Field {
@@ -29,7 +31,18 @@ const fn credential(parameter: &'static str, label: &'static str, visible: &'sta
 
 const TWO: &str = "[equals(steps('mimecast').mimecastApi, '2.0')]";
 const ONE: &str = "[equals(steps('mimecast').mimecastApi, '1.0')]";
-const DURATION: (&str, &str) = ("^[1-9][0-9]{0,5}[smhd]$", "A number and a unit: s, m, h or d.");
+const REACH: (&str, &str) = (
+    "^([1-9][0-9]{0,5}s|[1-9][0-9]{0,3}m|([1-9][0-9]{0,2}|1[0-3][0-9]{2}|14[0-3][0-9]|1440)h|([1-9]|[1-5][0-9]|60)d)$",
+    "A number and a unit, s, m, h or d: 60d at most.",
+);
+const WITHIN_A_DAY: (&str, &str) =
+    ("^([0-9]{1,4}s|[0-9]{1,3}m|(1?[0-9]|2[0-4])h|1d)$", "A number and a unit, s, m or h: a day at most.");
+const OPEN_DAYS: (&str, &str) =
+    ("^(0|[4-9]|[1-9][0-9]|[1-6][0-9]{2}|7[0-2][0-9]|730)$", "4 to 730, or 0 for what the workspace has.");
+const KEPT_DAYS: (&str, &str) = (
+    "^(0|[4-9]|[1-9][0-9]{1,2}|[1-3][0-9]{3}|4[0-2][0-9]{2}|43[0-7][0-9]|438[0-3])$",
+    "4 to 4383, or 0 for what the workspace has.",
+);
 const GUID: (&str, &str) = (
     "^$|^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
     "An id such as 00000000-0000-0000-0000-000000000000.",
@@ -47,6 +60,10 @@ const STEPS: &[(&str, &str, &[Field])] = &[
                     "^(https://[a-z0-9-]+(\\.[a-z0-9-]+)*\\.mimecast\\.com/?|@Microsoft\\.KeyVault\\(.+\\))$",
                     "An https address under mimecast.com, or a Key Vault reference.",
                 )),
+                rule: Some((
+                    "[or(equals(steps('mimecast').mimecastApi, '1.0'), not(contains(steps('mimecast').mimecastBaseURL, '-api.mimecast.com')))]",
+                    "This host is one of API 1.0. API 2.0 is at https://api.services.mimecast.com, or at uk-api or us-api there.",
+                )),
                 required: true,
                 ..field("mimecastBaseURL", "API address")
             },
@@ -58,6 +75,7 @@ const STEPS: &[(&str, &str, &[Field])] = &[
             credential("mimecastSecretKey", "Secret key", ONE),
             Field { visible: Some(ONE), ..field("mimecastEmail", "Service user's address") },
             Field { visible: Some(ONE), ..field("mimecastPassword", "Service user's password") },
+            Field { visible: Some(ONE), ..field("keepMimecastLogin", "Keep both as the Key Vault has them") },
         ],
     ),
     (
@@ -65,13 +83,26 @@ const STEPS: &[(&str, &str, &[Field])] = &[
         "Collecting",
         &[
             field("collectEvery", "How often"),
-            Field { shape: Some(DURATION), required: true, ..field("firstRun", "First run reaches back") },
+            Field { shape: Some(REACH), required: true, ..field("firstRun", "First run reaches back") },
+            Field { shape: Some(WITHIN_A_DAY), required: true, ..field("settle", "Events settle within") },
+            Field { shape: Some(WITHIN_A_DAY), required: true, ..field("overlap", "Each run reaches back") },
             Field {
                 shape: Some(("^$|^[a-z0-9_]+(,[a-z0-9_]+)*$", "Category codes, separated by commas.")),
                 ..field("categories", "Categories")
             },
             field("workQueue", "Queue for past ranges"),
+            field("paused", "Begin paused"),
             field("createTables", "Make the tables"),
+            Field {
+                shape: Some(OPEN_DAYS),
+                required: true,
+                ..field("retentionDays", "Days open to queries")
+            },
+            Field {
+                shape: Some(KEPT_DAYS),
+                required: true,
+                ..field("totalRetentionDays", "Days kept at all")
+            },
         ],
     ),
     (
@@ -89,6 +120,10 @@ const STEPS: &[(&str, &str, &[Field])] = &[
                 shape: Some(("^$|^[0-9a-f]{64}$", "64 hexadecimal digits in lower case.")),
                 ..field("packageSha256", "SHA-256 of the package")
             },
+            Field {
+                shape: Some(("^$|^[0-9a-f]{64}$", "64 hexadecimal digits in lower case.")),
+                ..field("workerSha256", "SHA-256 of the worker in it")
+            },
         ],
     ),
     (
@@ -99,9 +134,31 @@ const STEPS: &[(&str, &str, &[Field])] = &[
             field("createConnectorPage", "Write the page"),
             field("workbook", "Workbook"),
             field("analyticsRules", "Analytics rules"),
+            field("ruleGeneration", "Generation of the rules' ids"),
             field("huntingQueries", "Hunting queries"),
             field("asimParsers", "ASIM parsers"),
             field("asimUnifyingParsers", "Custom unifying parsers"),
+            field("createUnifyingParsers", "Make those parsers"),
+            field("createContent", "Write the content"),
+        ],
+    ),
+    (
+        "elsewhere",
+        "Elsewhere",
+        &[
+            field("workspaceResourceId", "Workspace of Microsoft Sentinel, where it is another"),
+            Field {
+                shape: Some(("^[A-Za-z0-9 ]*$", "A region such as westeurope.")),
+                ..field("appInsightsLocation", "Region of Application Insights")
+            },
+            field("activeDirectoryAppId", "App registration: client id"),
+            field("activeDirectoryAppSecret", "App registration: client secret"),
+            Field {
+                shape: Some(GUID),
+                ..field("activeDirectoryObjectId", "App registration: object id of its service principal")
+            },
+            Field { shape: Some(GUID), ..field("activeDirectoryTenantId", "App registration: tenant") },
+            field("tags", "Tags"),
         ],
     ),
 ];
@@ -160,24 +217,64 @@ fn meaning(name: &str) -> &'static str {
     parameter::ALL.iter().find(|each| each.name == name).map_or("", |each| each.meaning)
 }
 
-/// What a field gives to the template: a hidden one gives nothing, which the template takes as an empty text.
+/// What a field gives to the template: a hidden one gives nothing, which the template takes as an empty
+/// text; a number comes as a text; what is empty where the template would work it out is worked out here.
 fn output(step: &str, name: &str) -> Value {
     let value = format!("steps('{step}').{name}");
-    let secret = parameter::ALL.iter().any(|each| each.name == name && each.kind == Kind::Secret);
-    if secret { json!(format!("[coalesce({value}, '')]")) } else { json!(format!("[{value}]")) }
+    let kind = parameter::ALL.iter().find(|each| each.name == name).map(|each| each.kind);
+    json!(match (name, kind) {
+        ("workspaceResourceId", _) => format!("[coalesce({value}.id, '')]"),
+        ("appInsightsLocation", _) => format!("[if(empty({value}), location(), {value})]"),
+        ("activeDirectoryTenantId", _) => format!("[if(empty({value}), subscription().tenantId, {value})]"),
+        (_, Some(Kind::Texts)) => format!("[coalesce({value}['{TAGGED}'], parse('{{}}'))]"),
+        (_, Some(Kind::Whole(..))) => format!("[int({value})]"),
+        (_, Some(Kind::Secret)) => format!("[coalesce({value}, '')]"),
+        // A hidden one is not "No" by itself.
+        ("keepMimecastLogin", _) => format!("[coalesce({value}, false)]"),
+        _ => format!("[{value}]"),
+    })
+}
+
+/// The type whose tags the form asks for; the template puts them on everything.
+const TAGGED: &str = "Microsoft.Web/sites";
+
+/// A field of a type of its own, which takes no shape.
+fn picker(field: &Field, parameter: &Parameter) -> Option<Value> {
+    match parameter.name {
+        "workspaceResourceId" => Some(json!({
+            "name": parameter.name,
+            "type": "Microsoft.Solutions.ResourceSelector",
+            "label": field.label,
+            "toolTip": parameter.meaning,
+            "resourceType": "Microsoft.OperationalInsights/workspaces",
+            "constraints": {"required": false},
+        })),
+        "tags" => Some(json!({
+            "name": parameter.name,
+            "type": "Microsoft.Common.TagsByResource",
+            "toolTip": parameter.meaning,
+            "resources": [TAGGED],
+        })),
+        _ => None,
+    }
 }
 
 fn element(field: &Field) -> Option<Value> {
     let parameter: &Parameter = parameter::ALL.iter().find(|each| each.name == field.parameter)?;
+    if let Some(picker) = picker(field, parameter) {
+        return Some(picker);
+    }
     let mut element = json!({
         "name": parameter.name,
         "toolTip": parameter.meaning,
         "visible": field.visible.map_or(json!(true), |visible| json!(visible)),
     });
     let mut constraints = json!({"required": field.required});
-    if let Some((regex, message)) = field.shape {
-        constraints["regex"] = json!(regex);
-        constraints["validationMessage"] = json!(message);
+    let shape = field.shape.map(|(regex, message)| json!({"regex": regex, "message": message}));
+    let rule = field.rule.map(|(holds, message)| json!({"isValid": holds, "message": message}));
+    let validations: Vec<Value> = shape.into_iter().chain(rule).collect();
+    if !validations.is_empty() {
+        constraints["validations"] = json!(validations);
     }
     let choice = |label: &str, value: Value| json!({"label": label, "value": value});
     let kind = match (parameter.kind, parameter.allowed) {
@@ -193,8 +290,13 @@ fn element(field: &Field) -> Option<Value> {
             "Microsoft.Common.OptionsGroup"
         }
         (_, []) => {
-            if let parameter::Default::Text(text) = parameter.default {
-                element["defaultValue"] = json!(text);
+            // What the template works out is left empty here.
+            match parameter.default {
+                parameter::Default::Text(text) if !text.starts_with('[') => {
+                    element["defaultValue"] = json!(text)
+                }
+                parameter::Default::Zero => element["defaultValue"] = json!("0"),
+                _ => {}
             }
             "Microsoft.Common.TextBox"
         }
@@ -222,17 +324,19 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{interface, parameter};
-    use crate::portal::parameter::{Default, Kind};
+    use crate::portal::parameter::Kind;
 
     #[test]
-    fn every_output_is_a_parameter_and_what_must_be_given_is_asked_for() {
+    fn every_output_is_a_parameter_and_every_parameter_is_asked_for() {
         let form = interface();
         let outputs = form["parameters"]["outputs"].as_object().expect("outputs");
         for name in outputs.keys() {
             assert!(parameter::ALL.iter().any(|each| each.name == name), "{name}");
         }
-        for needed in parameter::ALL.iter().filter(|each| each.default == Default::None) {
-            assert!(outputs.contains_key(needed.name), "{}", needed.name);
+        // The cloud is where the portal is, and the last two are kept for old parameters files alone.
+        const NOT_ASKED: [&str; 3] = ["cloud", "workspaceId", "workspaceKey"];
+        for each in parameter::ALL {
+            assert_ne!(outputs.contains_key(each.name), NOT_ASKED.contains(&each.name), "{}", each.name);
         }
     }
 
@@ -262,11 +366,27 @@ mod tests {
         let all = form["parameters"]["basics"].as_array().expect("basics").iter();
         for element in all.chain(steps.iter().flat_map(|step| step["elements"].as_array().expect("elements")))
         {
-            let Value::String(pattern) = &element["constraints"]["regex"] else { continue };
+            let basic = &element["constraints"]["regex"];
+            let of_step = &element["constraints"]["validations"][0]["regex"];
+            let Value::String(pattern) = (if basic.is_null() { of_step } else { basic }) else { continue };
             let pattern = jsonschema::validator_for(&json!({"pattern": pattern})).expect("a pattern");
             let default = &element["defaultValue"];
             assert!(default.is_null() || pattern.is_valid(default), "{element}");
             assert!(!pattern.is_valid(&json!("not so!")), "{element}");
+        }
+    }
+
+    #[test]
+    fn what_the_installer_would_refuse_does_not_pass_a_field() {
+        for ((pattern, _), good, bad) in [
+            (super::REACH, &["1s", "9999m", "1440h", "60d"][..], &["0d", "61d", "90d", "1441h", "7"][..]),
+            (super::WITHIN_A_DAY, &["0s", "60s", "15m", "24h", "1d"], &["2d", "25h", "soon"]),
+            (super::OPEN_DAYS, &["0", "4", "30", "699", "730"], &["3", "731", "1000", "-4"]),
+            (super::KEPT_DAYS, &["0", "4", "365", "4000", "4383"], &["3", "4384", "5000"]),
+        ] {
+            let pattern = jsonschema::validator_for(&json!({"pattern": pattern})).expect("a pattern");
+            assert!(good.iter().all(|text| pattern.is_valid(&json!(text))), "{good:?}");
+            assert!(bad.iter().all(|text| !pattern.is_valid(&json!(text))), "{bad:?}");
         }
     }
 }

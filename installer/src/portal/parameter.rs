@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::choice::SECRETS;
 use super::print::Printed;
 
 /// What a parameter takes.
@@ -115,8 +116,21 @@ const fn days(name: &'static str, most: u32, meaning: &'static str) -> Parameter
 }
 
 /// Periods that the worker can run at: minutes that divide an hour, hours that divide a day.
-pub(super) const PERIODS: &[&str] =
-    &["1m", "2m", "3m", "5m", "10m", "15m", "20m", "30m", "1h", "2h", "3h", "4h", "6h", "8h", "12h", "1d"];
+pub(super) const PERIODS: &[&str] = &[
+    "1m", "2m", "3m", "4m", "5m", "6m", "10m", "12m", "15m", "20m", "30m", "1h", "2h", "3h", "4h", "6h",
+    "8h", "12h", "1d",
+];
+
+/// Parameters that may be a reference to a vault of the person's own, beside the secrets.
+const REFERRING_TEXTS: [&str; 1] = ["mimecastBaseURL"];
+
+/// Parameters that may be a reference to a vault of the person's own.
+pub(super) fn referring() -> impl Iterator<Item = &'static str> {
+    SECRETS.iter().map(|(_, name)| *name).chain(REFERRING_TEXTS)
+}
+
+/// The generations of the rules' ids.
+const GENERATIONS: &[&str] = &["0", "1", "2", "3", "4", "5", "6", "7"];
 
 /// Every parameter, in the order of the template.
 pub(super) const ALL: &[Parameter] = &[
@@ -125,7 +139,7 @@ pub(super) const ALL: &[Parameter] = &[
         ..text(
             "appName",
             Default::Text("mimecast-audit"),
-            "Name of the installation: 2 to 32 letters, digits and hyphens, beginning with a letter. The names of what is made derive from it.",
+            "Name of the installation: 2 to 32 letters, digits and single hyphens, a letter first and no hyphen last. The names of what is made derive from it.",
         )
     },
     Parameter {
@@ -157,7 +171,7 @@ pub(super) const ALL: &[Parameter] = &[
     text(
         "mimecastBaseURL",
         Default::Text("https://api.services.mimecast.com"),
-        "Address of the Mimecast API. API 1.0 has one host for each region, such as https://eu-api.mimecast.com.",
+        "Address of the Mimecast API. API 1.0 has one host for each region, such as https://eu-api.mimecast.com, which API 2.0 does not answer at.",
     ),
     secret(
         "mimecastClientId",
@@ -174,17 +188,22 @@ pub(super) const ALL: &[Parameter] = &[
     ),
     secret(
         "mimecastPassword",
-        "Password of the service user (API 1.0). Only needed to renew a binding that expires.",
+        "Password of the service user (API 1.0). Only needed to renew a binding that expires, and then together with mimecastEmail.",
+    ),
+    flag(
+        "keepMimecastLogin",
+        false,
+        "Whether the worker reads address and password of the service user (API 1.0) from the installation's vault, which has them from before. Only where they are not given here.",
     ),
     secret(
         "activeDirectoryAppId",
-        "Client id of an app registration that delivers the rows. Not needed: without it the managed identity delivers, which has no secret that could expire.",
+        "Client id of an app registration that delivers the rows. Not needed: without it the managed identity delivers, which has no secret that could expire. Used only where activeDirectoryObjectId is given too.",
     ),
     secret("activeDirectoryAppSecret", "Client secret of that app registration."),
     text(
         "activeDirectoryObjectId",
         Default::Text(""),
-        "Object id of that app registration's service principal (the enterprise application, not the registration): it is given the role on the rule.",
+        "Object id of that app registration's service principal (the enterprise application, not the registration): it is given the role on the rule. Empty: the managed identity delivers, whatever activeDirectoryAppId says.",
     ),
     text(
         "activeDirectoryTenantId",
@@ -201,7 +220,11 @@ pub(super) const ALL: &[Parameter] = &[
         "Not needed, kept so that an old parameters file still fits: the HTTP Data Collector API that took the key ended on 14 September 2026, and rows go through a data collection rule.",
     ),
     choice("collectEvery", "5m", PERIODS, "How often to collect."),
-    text("firstRun", Default::Text("7d"), "How far back the first run reaches, at most 60d."),
+    text(
+        "firstRun",
+        Default::Text("7d"),
+        "How far back the first run reaches, at most 60d, which is what Mimecast keeps.",
+    ),
     text(
         "settle",
         Default::Text("60s"),
@@ -220,7 +243,7 @@ pub(super) const ALL: &[Parameter] = &[
     flag(
         "workQueue",
         false,
-        "Whether to make the queue through which a past range can be asked for (`backfill`). The package must then be one with the function that takes from it, as the installer publishes it.",
+        "Whether to make the queue through which a past range can be asked for (`backfill`). packageUri must then be the address of mimecast-sentinel-worker-queue.zip, which has the function that takes from it; the installer publishes the right one by itself.",
     ),
     choice(
         "hostingPlan",
@@ -259,12 +282,33 @@ pub(super) const ALL: &[Parameter] = &[
     ),
     flag("workbook", true, "Whether to add the workbook."),
     choice("analyticsRules", "recommended", &["recommended", "all", "off"], "Which analytics rules to add."),
+    choice(
+        "ruleGeneration",
+        "0",
+        GENERATIONS,
+        "Which ids the analytics rules have. Azure keeps the id of a deleted rule back for about a day: where a deployment is refused because a rule was \"recently deleted\", the next number makes it. Later deployments must then give the same.",
+    ),
     flag("huntingQueries", true, "Whether to add the hunting queries."),
     flag("asimParsers", true, "Whether to add the parsers for ASIM."),
     flag(
         "asimUnifyingParsers",
         false,
         "Whether to make the workspace's custom unifying parsers (Im_AuthenticationCustom, ASim_AuthenticationCustom, Im_AuditEventCustom, ASim_AuditEventCustom, ASimEmptyView) that call ours. Only where the workspace has none of them: a template cannot add a line to one that is there, the installer can.",
+    ),
+    flag(
+        "createUnifyingParsers",
+        true,
+        "Whether this deployment makes those parsers. False where they are there: Azure changes a function only for one who names the etag that it has, which a template cannot read.",
+    ),
+    flag(
+        "createContent",
+        true,
+        "Whether this deployment writes functions, hunting queries, workbook and analytics rules. False where they are there: a deployment writes over what people have tuned and over the marks of other installations, the installer keeps both.",
+    ),
+    flag(
+        "paused",
+        false,
+        "Whether the functions are kept from running, as `mimecast-sentinel pause` does. A deployment without it starts a paused installation again.",
     ),
     Parameter {
         kind: Kind::Texts,
@@ -281,7 +325,7 @@ pub(super) const ALL: &[Parameter] = &[
     text(
         "packageUri",
         Default::None,
-        "Address of the worker's package (zip) that Azure can read without signing in. Empty: everything but the package is made, and the output publishCommand says how to publish it.",
+        "Address of the worker's package (mimecast-sentinel-worker.zip) that Azure can read without signing in. Empty: everything but the package is made, and the output publishCommand says how to publish it.",
     ),
     Parameter {
         length: Some((0, 64)),
@@ -289,6 +333,14 @@ pub(super) const ALL: &[Parameter] = &[
             "packageSha256",
             Default::Text(""),
             "SHA-256 of that package in lower-case hexadecimal digits, so that worker and installer know which one runs. Without it the installer publishes its own at the next upgrade.",
+        )
+    },
+    Parameter {
+        length: Some((0, 64)),
+        ..text(
+            "workerSha256",
+            Default::Text(""),
+            "SHA-256 of the file mimecast-sentinel-worker in that package (SHA256SUMS has it). The worker reports that of its own file, and `mimecast-sentinel status` compares the two.",
         )
     },
 ];
@@ -335,7 +387,7 @@ mod tests {
 
     use serde_json::Value;
 
-    use super::{ALL, Default, Kind, example};
+    use super::{ALL, Default, Kind, PERIODS, example};
 
     #[test]
     fn every_secret_is_secure_and_in_no_output() {
@@ -367,6 +419,26 @@ mod tests {
                     parameter.name
                 );
             }
+        }
+    }
+
+    #[test]
+    fn the_periods_are_those_that_the_answers_take() {
+        let texts = (1..=60).map(|minutes| format!("{minutes}m"));
+        let texts = texts
+            .chain((1..=24).map(|hours| format!("{hours}h")))
+            .chain((1..=7).map(|days| format!("{days}d")));
+        let mut schedules = std::collections::BTreeMap::new();
+        for text in texts {
+            if let Some(schedule) = crate::portal::choice::schedule(&text) {
+                schedules.entry(schedule).or_insert_with(Vec::new).push(text);
+            }
+        }
+        let known = crate::portal::choice::schedules().expect("read");
+        assert_eq!(known.len(), PERIODS.len());
+        assert_eq!(known.len(), schedules.len(), "{schedules:?}");
+        for (period, schedule) in known {
+            assert!(schedules[&schedule].iter().any(|text| text == period), "{period}");
         }
     }
 

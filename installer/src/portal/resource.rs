@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::choice::{self, given, parameter_of, workspace_id};
+use super::choice::{given, parameter_of, workspace_id};
 use super::content;
 use super::node::{Condition, Node, Part};
 use super::print::Printed;
@@ -94,9 +94,7 @@ impl Resource {
             ("Microsoft.Authorization/roleAssignments", _) => Some(Condition::is("assignRoles")),
             ("Microsoft.OperationalInsights/workspaces/tables", _) => Some(Condition::is("createTables")),
             // What is left out stays as the vault has it.
-            (_, Conduct::Secret(answer)) if !choice::optional(answer) => {
-                Some(Condition::is(&given(parameter_of(answer))))
-            }
+            (_, Conduct::Secret(answer)) => Some(Condition::is(&given(parameter_of(answer)))),
             (_, Conduct::Content) => content::condition(templates, &known.key),
             _ => None,
         };

@@ -9,10 +9,10 @@ use super::print::Printed;
 use super::resource::{DEPLOYMENTS, Place, Resource, dependencies};
 use super::symbol::{Names, RESOURCE_GROUP_NAME, SUBSCRIPTION_ID, Scope, symbol};
 use super::variable::{names, variables};
-use super::{PortalError, content, parameter};
+use super::{PortalError, content, parameter, word};
 use crate::plan::desired::{self, Conduct, Desired, desired};
-use crate::plan::publish;
 use crate::plan::template::{Templates, api_version};
+use crate::plan::{publish, setting};
 
 const SCHEMA: &str = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#";
 
@@ -31,7 +31,7 @@ pub(super) fn template(own: Option<&ResourceNames>) -> Result<Printed, PortalErr
     for (index, place) in [Place::Workspace, Place::RuleAndRoles].into_iter().enumerate() {
         written.insert(app + index, nested(place, &resources, &names));
     }
-    written.push(package());
+    written.extend(packages());
     Ok(Printed::object([
         ("$schema", Printed::text(SCHEMA)),
         ("contentVersion", Printed::text(format!("{}.0", desired::VERSION))),
@@ -108,6 +108,11 @@ fn document(scene: &Scene, rendered: &[Desired]) -> Value {
             if resource.conduct == Conduct::Site && scene.names_package {
                 publish::name_package(&mut body, &symbol("packageSha256"));
                 body["tags"] = json!(symbol("siteTags"));
+            }
+            if resource.conduct == Conduct::Site && scene.paused {
+                for name in setting::disabling() {
+                    publish::add_setting(&mut body, &name, "true");
+                }
             }
             if content::writes_over(resource) {
                 body["etag"] = json!("*");
@@ -225,41 +230,47 @@ fn nested(place: Place, all: &[Resource], names: &Names) -> Printed {
     Printed::Object(members)
 }
 
-/// Takes the package from an address that was given
-/// (<https://learn.microsoft.com/azure/azure-functions/functions-infrastructure-as-code#remote-package>).
-fn package() -> Printed {
+/// Takes the package from an address that was given: One Deploy on Flex Consumption
+/// (<https://learn.microsoft.com/azure/azure-functions/functions-infrastructure-as-code#remote-package>), zip
+/// deployment elsewhere, where One Deploy asks for a kind of artifact
+/// (<https://github.com/projectkudu/kudu/wiki/ARMTemplate:-RunFromPackage-sample>).
+fn packages() -> [Printed; 2] {
     let site = "variables('functionAppName')";
-    let after = ["ftp", "scm"].map(|policy| {
-        Printed::text(format!(
-            "[resourceId('Microsoft.Web/sites/basicPublishingCredentialsPolicies', {site}, '{policy}')]"
-        ))
-    });
-    let own = Printed::text(format!("[resourceId('Microsoft.Web/sites', {site})]"));
-    Printed::object([
-        ("type", Printed::text("Microsoft.Web/sites/extensions")),
-        ("apiVersion", Printed::text(api_version("Microsoft.Web/sites").unwrap_or_default())),
-        ("name", Printed::text(format!("[concat({site}, '/onedeploy')]"))),
-        ("condition", Printed::text("[not(empty(parameters('packageUri')))]")),
-        ("dependsOn", Printed::List([own].into_iter().chain(after).collect())),
-        (
-            "properties",
-            Printed::object([
-                ("packageUri", Printed::text("[parameters('packageUri')]")),
-                ("remoteBuild", Printed::Value(json!(false))),
-            ]),
-        ),
-    ])
+    [("onedeploy", "variables('flex')"), ("ZipDeploy", "not(variables('flex'))")].map(|(name, plan)| {
+        let after = ["ftp", "scm"].map(|policy| {
+            Printed::text(format!(
+                "[resourceId('Microsoft.Web/sites/basicPublishingCredentialsPolicies', {site}, '{policy}')]"
+            ))
+        });
+        let own = Printed::text(format!("[resourceId('Microsoft.Web/sites', {site})]"));
+        let mut properties = vec![("packageUri".to_owned(), Printed::text("[parameters('packageUri')]"))];
+        if name == "onedeploy" {
+            properties.push(("remoteBuild".to_owned(), Printed::Value(json!(false))));
+        }
+        Printed::object([
+            ("type", Printed::text("Microsoft.Web/sites/extensions")),
+            ("apiVersion", Printed::text(api_version("Microsoft.Web/sites").unwrap_or_default())),
+            ("name", Printed::text(format!("[concat({site}, '/{name}')]"))),
+            ("condition", Printed::text(format!("[and({plan}, not(empty(parameters('packageUri'))))]"))),
+            ("dependsOn", Printed::List([own].into_iter().chain(after).collect())),
+            ("properties", Printed::Object(properties)),
+        ])
+    })
 }
 
 /// What a person needs next. No secret is among it.
 fn outputs(scope: &mut Scope<'_>) -> Printed {
+    // A group's name may hold brackets, which a shell takes for its own.
     let command = format!(
-        "mimecast-sentinel upgrade --subscription {} --resource-group {} --name {}",
+        "mimecast-sentinel upgrade --subscription {} --resource-group '{}' --name {}{}",
         symbol(SUBSCRIPTION_ID),
         symbol(RESOURCE_GROUP_NAME),
-        symbol("name")
+        symbol("name"),
+        symbol(word::CLOUD_FLAG),
     );
     let made = crate::plan::output::mark;
+    let principal = made("identity", "/properties/principalId");
+    let grant = format!("[{}]", word::grant(&scope.text(&principal)));
     Printed::Object(
         [
             ("installation", symbol("name")),
@@ -267,15 +278,19 @@ fn outputs(scope: &mut Scope<'_>) -> Printed {
             ("keyVaultName", symbol("keyVaultName")),
             ("storageAccountName", symbol("storageAccountName")),
             ("dataCollectionRuleName", symbol("dataCollectionRuleName")),
-            ("identityPrincipalId", made("identity", "/properties/principalId")),
+            ("identityPrincipalId", principal),
             ("dataCollectionRuleImmutableId", made("data_collection_rule", "/properties/immutableId")),
             ("logsIngestionEndpoint", made("data_collection_rule", "/properties/endpoints/logsIngestion")),
+            ("delivers", symbol(word::DELIVERS)),
+            ("secretsMissing", symbol(word::SECRETS_MISSING)),
             ("publishCommand", command),
         ]
         .into_iter()
+        .map(|(name, value)| (name, scope.json_text(&value)))
+        .chain([("keyVaultGrantCommand", grant)])
         .map(|(name, value)| {
-            let value = Printed::text(scope.json_text(&value));
-            (name.to_owned(), Printed::object([("type", Printed::text("string")), ("value", value)]))
+            let members = [("type", Printed::text("string")), ("value", Printed::text(value))];
+            (name.to_owned(), Printed::object(members))
         })
         .collect(),
     )

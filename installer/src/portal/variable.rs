@@ -8,7 +8,7 @@ use super::parameter::{self, Kind};
 use super::print::Printed;
 use super::resource::Resource;
 use super::symbol::{Meaning, Names, RESOURCE_GROUP_NAME, SUBSCRIPTION_ID, Scope, Symbol, quoted};
-use super::{PortalError, choice::NUMBERS};
+use super::{PortalError, choice::NUMBERS, fault, word};
 use crate::plan::desired;
 use crate::plan::template::api_version;
 
@@ -18,7 +18,20 @@ fn plain_variables(own: Option<&ResourceNames>) -> Vec<(String, &'static str, St
     let mut add = |name: &str, kind: &'static str, text: &str| {
         list.push((name.to_owned(), kind, text.to_owned()));
     };
-    add("name", "string", "toLower(parameters('appName'))");
+    add(
+        &refers("mimecastBaseURL"),
+        "bool",
+        "startsWith(parameters('mimecastBaseURL'), '@Microsoft.KeyVault(')",
+    );
+    // As the installer records it: without the slash with which an address is often copied.
+    add(
+        "mimecastAddress",
+        "string",
+        "if(endsWith(parameters('mimecastBaseURL'), '/'), take(parameters('mimecastBaseURL'), sub(length(parameters('mimecastBaseURL')), 1)), parameters('mimecastBaseURL'))",
+    );
+    add("apiTwo", "bool", "equals(parameters('mimecastApi'), '2.0')");
+    add(fault::FAULTS, "string", &fault::faults());
+    add("name", "string", &fault::without_faults("toLower(parameters('appName'))"));
     // Differs from the installer's own hash: names that are there win over derived ones.
     add("unique", "string", "uniqueString(resourceGroup().id, variables('name'))");
     add("letters", "string", "replace(variables('name'), '-', '')");
@@ -43,19 +56,20 @@ fn plain_variables(own: Option<&ResourceNames>) -> Vec<(String, &'static str, St
     add("workspaceGroupName", "string", "split(variables('workspaceId'), '/')[4]");
     add("workspaceName", "string", "split(variables('workspaceId'), '/')[8]");
     add("flex", "bool", "equals(parameters('hostingPlan'), 'flex-consumption')");
-    add("apiTwo", "bool", "equals(parameters('mimecastApi'), '2.0')");
-    add(
-        "usesAppRegistration",
-        "bool",
-        "or(not(empty(parameters('activeDirectoryAppId'))), not(empty(parameters('activeDirectoryObjectId'))))",
-    );
+    // The role on the rule goes to the service principal: without its object id the registration could
+    // deliver nothing. What an old parameters file says of the registration alone changes nothing.
+    add("usesAppRegistration", "bool", "not(empty(parameters('activeDirectoryObjectId')))");
     // All other content stands on the views.
     add(
         "views",
         "bool",
         "or(parameters('workbook'), parameters('huntingQueries'), parameters('connectorPage'), parameters('asimParsers'), not(equals(parameters('analyticsRules'), 'off')))",
     );
-    add("unifyingParsers", "bool", "and(parameters('asimParsers'), parameters('asimUnifyingParsers'))");
+    add(
+        "unifyingParsers",
+        "bool",
+        "and(parameters('asimParsers'), parameters('asimUnifyingParsers'), parameters('createUnifyingParsers'))",
+    );
     // Whatever the case in which it was given.
     add(content::WORKSPACE_SEED, "string", "toLower(variables('workspaceId'))");
     add(&given("packageSha256"), "bool", "not(empty(parameters('packageSha256')))");
@@ -64,16 +78,17 @@ fn plain_variables(own: Option<&ResourceNames>) -> Vec<(String, &'static str, St
     for name in ["objectId", "categories", "workspaceResourceId", "tags"] {
         add(&given(name), "bool", &format!("not(empty(parameters('{name}')))"));
     }
-    for name in ["mimecastEmail", "mimecastPassword"] {
-        add(
-            &given(name),
-            "bool",
-            &format!("and(not(variables('apiTwo')), not(empty(parameters('{name}'))))"),
-        );
-    }
     for (answer, name) in choice::SECRETS {
-        if !choice::optional(answer) {
-            add(&given(name), "bool", &format!("not(empty(parameters('{name}')))"));
+        add(&given(name), "bool", &format!("not(empty(parameters('{name}')))"));
+        if choice::optional(answer) {
+            add(
+                &choice::used(name),
+                "bool",
+                &format!(
+                    "and(not(variables('apiTwo')), or(variables('{}'), parameters('keepMimecastLogin')))",
+                    given(name)
+                ),
+            );
         }
     }
     for (_, name) in NUMBERS {
@@ -84,6 +99,10 @@ fn plain_variables(own: Option<&ResourceNames>) -> Vec<(String, &'static str, St
     }
     add("categoryList", "array", "split(parameters('categories'), ',')");
     add("schedule", "string", "variables('schedules')[parameters('collectEvery')]");
+    for (name, text) in word::variables() {
+        let kind = if name == word::ANY_REFERS { "bool" } else { "string" };
+        add(name, kind, &text);
+    }
     for (name, text) in own.into_iter().flat_map(fixed_names) {
         if let Some(known) = list.iter_mut().find(|(each, ..)| each == name) {
             known.2 = quoted(text);
@@ -117,6 +136,9 @@ pub(super) fn variables(
         .into_iter()
         .map(|(period, schedule)| (period.to_owned(), Printed::text(schedule)));
     members.push(("schedules".to_owned(), Printed::Object(schedules.collect())));
+    let units =
+        fault::UNIT_SECS.map(|(unit, secs)| (unit.to_owned(), Printed::Value(serde_json::json!(secs))));
+    members.push((fault::UNITS.to_owned(), Printed::Object(units.into())));
     let own = format!(
         "createObject('{}', variables('name'), '{}', '{}')",
         contract::resources::INSTALLATION_TAG,
@@ -127,8 +149,9 @@ pub(super) fn variables(
     members.push((
         "siteTags".to_owned(),
         Printed::text(format!(
-            "[union(variables('allTags'), createObject('{}', parameters('packageSha256')))]",
-            contract::resources::PACKAGE_TAG
+            "[union(variables('allTags'), createObject('{}', parameters('packageSha256'), '{}', parameters('workerSha256')))]",
+            contract::resources::PACKAGE_TAG,
+            contract::resources::WORKER_TAG
         )),
     ));
     members.push(("givenAnswers".to_owned(), choice::answers().plain(scope)));

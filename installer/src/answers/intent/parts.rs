@@ -147,6 +147,8 @@ pub struct Content {
     pub hunting: bool,
     /// Parsers for ASIM.
     pub asim: bool,
+    /// Whether the workspace's custom unifying parsers call them.
+    pub asim_unifying: bool,
 }
 
 /// What becomes of content that a person has changed by hand.

@@ -33,7 +33,7 @@ pub fn register(
     library: &Library,
 ) -> (Vec<UnifierChange>, Vec<asim::RegisterError>) {
     let (mut changes, mut refused) = (Vec::new(), Vec::new());
-    if !intent.content.asim {
+    if !(intent.content.asim && intent.content.asim_unifying) {
         return (changes, refused);
     }
     let workspace_id = &inventory.workspace.id;

@@ -50,7 +50,10 @@ async fn a_template_with_a_package_needs_nobody_else() {
     // BR-099
     let stage = Stage::start().await;
     let (address, hash) = served().await;
-    deploy(&stage, &json!({ "packageUri": address, "packageSha256": hash })).await;
+    let bytes = std::fs::read(package()).expect("a package").into();
+    let worker = installer::deploy::package::worker_hash(&bytes).expect("a worker");
+    let given = json!({ "packageUri": address, "packageSha256": hash, "workerSha256": worker });
+    deploy(&stage, &given).await;
     deployed_answers(&stage);
     let blobs = || {
         let entries = stage.simulator.journal().entries();
@@ -75,9 +78,19 @@ async fn a_template_with_a_package_needs_nobody_else() {
     let status = stage.command("status", &["--output", "json"]).await.expect(0).json();
     assert_eq!(status["facts"]["package"], json!(hash));
     assert_eq!(status["facts"]["ran_package"], json!(hash));
+    assert_eq!(status["facts"]["ran_worker"], worker[..16]);
+
+    // So is another worker under the name of this package: it says itself which it is.
+    let state = stage.simulator.state();
+    let name_worker = |name: &str| {
+        assert!(state.edit(&stage.site(), |site, _| site["tags"]["mimecast-sentinel-worker"] = json!(name)));
+    };
+    name_worker(&"0".repeat(64));
+    let status = stage.command("status", &[]).await.expect(1);
+    assert!(status.stdout.contains(&format!("has the SHA-256 {}…", &worker[..16])), "{}", status.stdout);
+    name_worker(&worker);
 
     // Another package under the same name is told.
-    let state = stage.simulator.state();
     assert!(
         state
             .edit(&stage.site(), |site, _| site["tags"]["mimecast-sentinel-package"] = json!("0".repeat(64)))
@@ -99,6 +112,41 @@ async fn a_package_that_cannot_be_had_fails_the_deployment_by_name() {
     assert!(refused.contains("Failed to download package"), "{refused}");
 }
 
+/// A dedicated plan takes its package by zip deployment, and by nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dedicated_plan_takes_the_package_of_a_template_too() {
+    let stage = Stage::start().await;
+    let (address, hash) = served().await;
+    deploy(&stage, &json!({ "hostingPlan": "dedicated", "packageUri": address, "packageSha256": hash }))
+        .await;
+    deployed_answers(&stage);
+    let fired = stage.simulator.data().hosts.fire(&stage.site(), TIMER_FUNCTION).await.expect("a host");
+    fired.outcome.expect("a good run");
+    assert_eq!(rows(&stage), stage.simulator.mimecast().events().len());
+    let plan = stage.command("plan", &[]).await.expect(0);
+    assert!(plan.stdout.contains("Nothing to do"), "{}", plan.stdout);
+
+    // The other way is refused, on each plan.
+    for (plan, wrong, said) in [
+        ("dedicated", "onedeploy", "type='' not recognized"),
+        ("flex-consumption", "ZipDeploy", "not supported on Flex Consumption"),
+    ] {
+        let stage = Stage::start().await;
+        let (group, mut template) = (scene(&stage), template());
+        for resource in template["resources"].as_array_mut().expect("resources") {
+            if resource["type"] == "Microsoft.Web/sites/extensions" {
+                let name = format!("[concat(variables('functionAppName'), '/{wrong}')]");
+                let own = resource["name"] == name;
+                resource["condition"] = json!(own);
+            }
+        }
+        let more = json!({ "hostingPlan": plan, "packageUri": "https://example.com/worker.zip" });
+        let refused = deploy_with(&stage, &group, &template, parameters(&stage, &more)).await;
+        let refused = format!("{:?}", refused.expect_err("the other way"));
+        assert!(refused.contains(said), "{refused}");
+    }
+}
+
 /// The one command that an empty `packageUri` leaves, on a dedicated plan, whose publishing service is
 /// another one.
 #[tokio::test(flavor = "multi_thread")]
@@ -106,6 +154,8 @@ async fn the_one_command_publishes_on_a_dedicated_plan() {
     let stage = Stage::start().await;
     let outputs = deploy(&stage, &json!({ "hostingPlan": "dedicated" })).await;
     let command = outputs["publishCommand"]["value"].as_str().expect("a command").to_owned();
+    // As a shell reads it.
+    let command = command.replace('\'', "").replace(" --cloud <file with the endpoints>", "");
     let words: Vec<&str> = command.split(' ').collect();
     assert_eq!(words[..2], ["mimecast-sentinel", "upgrade"], "{command}");
     let file = package();
@@ -182,9 +232,7 @@ async fn what_the_template_leaves_to_others_it_leaves_alone() {
     // A page that is there is not changed by one who has not read it.
     let refused = again(json!({ "createTables": false })).await.expect_err("no etag is given");
     assert!(format!("{refused:?}").contains("etag"), "{refused:?}");
-    again(json!({ "createTables": false, "asimUnifyingParsers": false, "createConnectorPage": false }))
-        .await
-        .expect("deploys");
+    again(json!({ "createTables": false, "createConnectorPage": false })).await.expect("deploys");
     assert!(columns().contains("Theirs_s"));
 
     // A vault that was deleted is in the way, and recovered where that is asked for.
@@ -193,13 +241,12 @@ async fn what_the_template_leaves_to_others_it_leaves_alone() {
     let within = Within::new(&stage, Timings::default().scaled(0.01)).await;
     let id = ResourceId::parse(&vault).expect("an id");
     within.azure.delete(&id, "2026-02-01").await.expect("deleted");
-    let refused =
-        again(json!({ "createTables": false, "asimUnifyingParsers": false, "createConnectorPage": false }))
-            .await
-            .expect_err("a deleted vault has the name");
+    let refused = again(json!({ "createTables": false, "createConnectorPage": false }))
+        .await
+        .expect_err("a deleted vault has the name");
     let refused = format!("{refused:?}");
     assert!(refused.contains("recover"), "{refused}");
-    again(json!({ "createTables": false, "asimUnifyingParsers": false, "createConnectorPage": false, "recoverVault": true }))
+    again(json!({ "createTables": false, "createConnectorPage": false, "recoverVault": true }))
         .await
         .expect("recovers it");
     let mut recovered = made(&stage, &before);

@@ -21,15 +21,22 @@ const UNIQUE_LENGTH: usize = 13;
 const KNOWN: &[(&str, usize, usize)] = &[
     ("and", 2, usize::MAX),
     ("concat", 1, usize::MAX),
+    ("contains", 2, 2),
     ("createArray", 0, usize::MAX),
     ("createObject", 0, usize::MAX),
     ("empty", 1, 1),
+    ("endsWith", 2, 2),
     ("environment", 0, 0),
     ("equals", 2, 2),
     ("false", 0, 0),
     ("greater", 2, 2),
     ("guid", 1, usize::MAX),
     ("if", 3, 3),
+    ("int", 1, 1),
+    ("last", 1, 1),
+    ("length", 1, 1),
+    ("less", 2, 2),
+    ("mul", 2, 2),
     ("not", 1, 1),
     ("null", 0, 0),
     ("or", 2, usize::MAX),
@@ -41,6 +48,7 @@ const KNOWN: &[(&str, usize, usize)] = &[
     ("split", 2, 2),
     ("startsWith", 2, 2),
     ("string", 1, 1),
+    ("sub", 2, 2),
     ("subscription", 0, 0),
     ("subscriptionResourceId", 2, usize::MAX),
     ("take", 2, 2),
@@ -186,10 +194,23 @@ fn call(name: &str, arguments: &[Expression], frame: &Frame<'_>) -> Result<Value
             json!(all.iter().any(|&each| each))
         }
         "equals" => json!(values[0] == values[1]),
-        "greater" => match (values[0].as_i64(), values[1].as_i64()) {
-            (Some(one), Some(other)) => json!(one > other),
-            _ => return Err(wrong(name, "an argument is no whole number")),
+        "greater" | "less" | "mul" | "sub" => numbers(name, &values[0], &values[1])?,
+        "int" => match &values[0] {
+            Value::Number(number) => json!(number),
+            Value::String(text) => {
+                let number: Result<i64, _> = text.parse();
+                json!(number.map_err(|_| wrong(name, &format!("'{text}' is no whole number")))?)
+            }
+            _ => return Err(wrong(name, "the argument is neither a number nor a text")),
         },
+        // Of texts alone; case counts here
+        // (https://learn.microsoft.com/azure/azure-resource-manager/templates/template-functions-string#contains).
+        "contains" => json!(text(0)?.contains(text(1)?)),
+        "length" => json!(match &values[0] {
+            Value::Array(items) => items.len(),
+            _ => text(0)?.chars().count(),
+        }),
+        "last" => json!(text(0)?.chars().last().map(String::from).unwrap_or_default()),
         "empty" => json!(match &values[0] {
             Value::Null => true,
             Value::String(text) => text.is_empty(),
@@ -201,6 +222,7 @@ fn call(name: &str, arguments: &[Expression], frame: &Frame<'_>) -> Result<Value
         // Without regard to case
         // (https://learn.microsoft.com/azure/azure-resource-manager/templates/template-functions-string#startswith).
         "startswith" => json!(text(0)?.to_lowercase().starts_with(&text(1)?.to_lowercase())),
+        "endswith" => json!(text(0)?.to_lowercase().ends_with(&text(1)?.to_lowercase())),
         "tolower" => json!(text(0)?.to_lowercase()),
         "replace" => json!(text(0)?.replace(text(1)?, text(2)?)),
         "split" => text(0)?.split(text(1)?).collect(),
@@ -226,6 +248,20 @@ fn call(name: &str, arguments: &[Expression], frame: &Frame<'_>) -> Result<Value
             json!(unique(&parts))
         }
         other => return Err(wrong(other, "it is not simulated")),
+    })
+}
+
+/// What two whole numbers give.
+fn numbers(name: &str, one: &Value, other: &Value) -> Result<Value, ArmError> {
+    let (Some(one), Some(other)) = (one.as_i64(), other.as_i64()) else {
+        return Err(wrong(name, "an argument is no whole number"));
+    };
+    let too_large = || wrong(name, "the result is too large");
+    Ok(match name {
+        "greater" => json!(one > other),
+        "less" => json!(one < other),
+        "mul" => json!(one.checked_mul(other).ok_or_else(too_large)?),
+        _ => json!(one.checked_sub(other).ok_or_else(too_large)?),
     })
 }
 

@@ -20,7 +20,7 @@ use crate::state::State;
 use crate::state::resource::key;
 use crate::state::subscription::Registration;
 
-/// Type of what a site takes beside its own configuration: here `onedeploy` alone.
+/// Type of what a site takes beside its own configuration: here `onedeploy` and `zipdeploy` alone.
 const EXTENSIONS: &str = "Microsoft.Web/sites/extensions";
 
 /// What came of a deployment.
@@ -109,14 +109,17 @@ fn outputs(frame: &Frame<'_>, declared: &Map<String, Value>) -> Result<Map<Strin
 /// The longest package that is fetched, in bytes: Azure's own limit of one gigabyte is no matter here.
 const PACKAGE_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
-/// Fetches the package that a site's `onedeploy` extension names, for the site to take it
-/// (<https://learn.microsoft.com/azure/azure-functions/functions-infrastructure-as-code#remote-package>).
+/// Fetches the package that a site's extension names, for the site to take it: `onedeploy` on Flex Consumption
+/// (<https://learn.microsoft.com/azure/azure-functions/functions-infrastructure-as-code#remote-package>),
+/// `zipdeploy` elsewhere (<https://github.com/projectkudu/kudu/wiki/ARMTemplate:-RunFromPackage-sample>).
 async fn package(state: &State, caller: &Caller, frame: &Frame<'_>, unit: &Unit) -> Result<(), ArmError> {
-    let site_id = unit.id.rsplit_once("/extensions/").map_or("", |(site_id, _)| site_id);
+    let (site_id, extension) = unit.id.rsplit_once("/extensions/").unwrap_or_default();
     let action = format!("{EXTENSIONS}/write");
     authorization::check(&state.lock(), caller, &unit.id, &action, state.now())?;
     let properties = frame.value(unit.body.get("properties").unwrap_or(&Value::Null))?;
     let failed = |text: String| ArmError::bad("BadRequest", text).web();
+    let site = state.resource(site_id).unwrap_or_default();
+    publish::require_way(&site, extension, properties.get("type").and_then(Value::as_str)).map_err(failed)?;
     let address = properties["packageUri"].as_str().unwrap_or_default();
     let fetch = async {
         // Nobody signs in for it, and the address may be anywhere.
