@@ -11,6 +11,7 @@ pub mod gather;
 mod guided;
 pub mod install;
 mod interruption;
+mod package;
 pub mod plan;
 pub mod rotate;
 pub mod runs;

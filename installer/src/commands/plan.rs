@@ -6,6 +6,7 @@ use serde_json::json;
 use super::arguments::{Global, PlanOptions, tuned_content};
 use super::delivery::{self, Unknown};
 use super::guided::{self, Lead, Opening};
+use super::package::Source;
 use super::{CHANGES, gather, unwritable};
 use crate::answers::Intent;
 use crate::answers::intent::duration_secs;
@@ -28,9 +29,10 @@ pub(super) async fn run(
 ) -> Result<u8, Failure> {
     let given = gather::given(world, global, &options.answers)?;
     let lead = Lead::unless(options.answers.answers.is_some());
-    let Opening { intent, secrets, azure } = guided::open(world, ui, global, given, lead).await?;
+    let source = Source::of(world, options.package.as_deref());
+    let Opening { intent, secrets, azure } = guided::open(world, ui, global, given, lead, &source).await?;
     let intent = Intent { tuned_content: tuned_content(options.reset_content), ..intent };
-    let package = gather::fitted(gather::package(world, options.package.as_deref())?, &intent)?;
+    let package = gather::fitted(source.read(world, ui)?, &intent)?;
     let facts = gather::facts(package.as_ref());
     let wanted = Wanted { intent: &intent, secrets: &secrets, package: facts.as_ref() };
     let looked = look(world, ui, &azure, &wanted).await?;
