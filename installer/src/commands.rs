@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod export;
 pub mod gather;
 mod guided;
+mod health;
 pub mod install;
 mod interruption;
 mod package;
