@@ -304,7 +304,7 @@ async fn without_a_worker_package_nobody_is_asked_anything() {
         let (terminal, mut child) = start_with(&stage, Beside::Nothing, 100, &[command]);
         let (code, drawn) = terminal.end(&mut child).await;
         assert_eq!(code, Some(1), "{drawn}");
-        assert!(drawn.contains("--package FILE") && drawn.contains("code: package"), "{drawn}");
+        assert!(drawn.contains("--package") && drawn.contains("code: package"), "{drawn}");
         assert!(!drawn.contains("Name ["), "{drawn}");
         assert_eq!(stage.simulator.journal().since(mark).len(), 0);
     }
