@@ -31,8 +31,12 @@ pub struct CloudProfile {
     pub log_query_scope: String,
     /// The portal, for links.
     pub portal: Url,
-    /// Host suffixes that may be called with credentials. Each begins with a dot.
+    /// Suffixes of the hosts of Microsoft's services that may be called with credentials. Each begins with a dot.
+    /// Nobody else's machine answers under any of them.
     pub host_suffixes: Vec<String>,
+    /// Suffixes of the hosts of sites, which run what their owners put there: for calls to our own site alone.
+    #[serde(default)]
+    pub site_suffixes: Vec<String>,
 }
 
 /// Why a cloud's name or profile cannot be used.
@@ -51,6 +55,8 @@ pub enum CloudError {
 pub enum HostKind {
     /// A Microsoft service of the profile's cloud.
     Azure,
+    /// A site of the profile's cloud, or the service beside it that takes packages.
+    Site,
     /// A Mimecast API host.
     Mimecast,
 }
@@ -107,6 +113,7 @@ impl CloudProfile {
         }
         match kind {
             HostKind::Mimecast => is_mimecast(url),
+            HostKind::Site => plain_https(url) && self.site_suffixes.iter().any(|suffix| under(url, suffix)),
             HostKind::Azure => {
                 let own = [&self.resource_manager, &self.authority, &self.log_query];
                 plain_https(url)
@@ -122,7 +129,15 @@ impl CloudProfile {
             "public",
             ["https://management.azure.com", "https://login.microsoftonline.com", "https://portal.azure.com"],
             ["https://api.loganalytics.io", "https://monitor.azure.com", "https://vault.azure.net"],
-            &[".azure.com", ".azure.net", ".core.windows.net", ".azurewebsites.net", ".loganalytics.io"],
+            &[
+                ".management.azure.com",
+                ".vault.azure.net",
+                ".blob.core.windows.net",
+                ".queue.core.windows.net",
+                ".storage.azure.net",
+                ".ingest.monitor.azure.com",
+            ],
+            ".azurewebsites.net",
         )
     }
 
@@ -135,7 +150,14 @@ impl CloudProfile {
                 "https://portal.azure.us",
             ],
             ["https://api.loganalytics.us", "https://monitor.azure.us", "https://vault.usgovcloudapi.net"],
-            &[".azure.us", ".usgovcloudapi.net", ".azurewebsites.us", ".loganalytics.us"],
+            &[
+                ".management.usgovcloudapi.net",
+                ".vault.usgovcloudapi.net",
+                ".blob.core.usgovcloudapi.net",
+                ".queue.core.usgovcloudapi.net",
+                ".ingest.monitor.azure.us",
+            ],
+            ".azurewebsites.us",
         )
     }
 
@@ -148,7 +170,14 @@ impl CloudProfile {
                 "https://portal.azure.cn",
             ],
             ["https://api.loganalytics.azure.cn", "https://monitor.azure.cn", "https://vault.azure.cn"],
-            &[".azure.cn", ".chinacloudapi.cn", ".chinacloudsites.cn"],
+            &[
+                ".management.chinacloudapi.cn",
+                ".vault.azure.cn",
+                ".blob.core.chinacloudapi.cn",
+                ".queue.core.chinacloudapi.cn",
+                ".ingest.monitor.azure.cn",
+            ],
+            ".chinacloudsites.cn",
         )
     }
 
@@ -158,6 +187,7 @@ impl CloudProfile {
         [resource_manager, authority, portal]: [&str; 3],
         [log_query, ingestion, key_vault]: [&str; 3],
         host_suffixes: &[&str],
+        site_suffix: &str,
     ) -> Self {
         let url = |text: &str| Url::parse(text).expect("a literal URL");
         Self {
@@ -173,6 +203,7 @@ impl CloudProfile {
             log_query_scope: format!("{log_query}/.default"),
             portal: url(portal),
             host_suffixes: host_suffixes.iter().map(|&suffix| suffix.to_owned()).collect(),
+            site_suffixes: vec![site_suffix.to_owned()],
         }
     }
 }
@@ -201,9 +232,19 @@ mod tests {
             "https://user@kv-one.vault.azure.net/",
             "https://kv-one.vault.azure.net:8443/",
             "https://127.0.0.1/",
+            // Machines, gateways and sites that anybody may have.
+            "https://anybody.westeurope.cloudapp.azure.com/",
+            "https://anybody.azure-api.net/",
+            "https://anybody.azurewebsites.net/",
+            "https://anybody.scm.azurewebsites.net/",
+            "https://anybody.blob.core.windows.net.example.com/",
         ] {
             assert!(!allows("public", poisoned, HostKind::Azure), "{poisoned}");
         }
+        assert!(allows("public", "https://func-one.azurewebsites.net/", HostKind::Site));
+        assert!(allows("public", "https://func-one.scm.azurewebsites.net/", HostKind::Site));
+        assert!(!allows("public", "https://anybody.westeurope.cloudapp.azure.com/", HostKind::Site));
+        assert!(!allows("public", "http://func-one.azurewebsites.net/", HostKind::Site));
         assert!(!allows("china", "https://kv-one.vault.azure.net/", HostKind::Azure));
         assert!(!allows("public", "https://mimecast.com.example.com/", HostKind::Mimecast));
         assert!(!allows("public", "https://notmimecast.com/", HostKind::Mimecast));

@@ -2,6 +2,7 @@
 
 #![no_main]
 
+#[forbid(unsafe_code)]
 #[path = "../properties/answers.rs"]
 mod property;
 

@@ -2,6 +2,7 @@
 
 #![no_main]
 
+#[forbid(unsafe_code)]
 #[path = "../properties/event_id.rs"]
 mod property;
 

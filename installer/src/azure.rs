@@ -7,6 +7,7 @@
 //! a hint where we know one.
 
 pub mod blob;
+mod bounded;
 mod claims;
 pub mod credential;
 pub mod error;
@@ -17,12 +18,14 @@ mod operation;
 pub mod permission;
 pub mod publish;
 pub mod query;
+mod reach;
 pub mod retry;
 mod sdk;
 pub mod vault;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use contract::cloud::CloudProfile;
 use reqwest::Method;
@@ -44,6 +47,7 @@ pub use vault::{NewVersion, SecretVersion, Standing, Vault};
 
 use credential::{SignIn, Tokens};
 use http::{ANSWER_LIMIT_BYTES, Answer, Call, Caller, Repeat};
+use reach::Reach;
 
 /// The most pages of one listing: at 100 a page or more, far above any subscription's limit of
 /// resources of one kind in a group.
@@ -83,6 +87,7 @@ struct Inner {
     tokens: Tokens,
     signed_in: SignedIn,
     timings: Timings,
+    reach: Reach,
 }
 
 /// What became of a deletion.
@@ -120,7 +125,14 @@ impl Azure {
             clock: options.clock,
         };
         let (tokens, signed_in) = sign_in.run(&options.timings.sign_in).await?;
-        let inner = Inner { client, cloud: options.cloud, tokens, signed_in, timings: options.timings };
+        let inner = Inner {
+            client,
+            cloud: options.cloud,
+            tokens,
+            signed_in,
+            timings: options.timings,
+            reach: Reach::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -132,6 +144,11 @@ impl Azure {
     /// The cloud that this is.
     pub fn cloud(&self) -> &CloudProfile {
         &self.inner.cloud
+    }
+
+    /// Has somebody told, in words, when a call is made again. The first to ask for it is told.
+    pub fn tell_of_repeats(&self, listener: impl Fn(&str) + Send + Sync + 'static) {
+        self.inner.reach.listen(Box::new(listener));
     }
 
     /// The delays that it was made with.
@@ -309,13 +326,18 @@ impl Azure {
             }
             (Repeat::OnlyWhenRefused, _) => error.retry(),
         };
+        let failed = AtomicU32::new(0);
+        let decide = |error: &AzureError| {
+            let failed = failed.fetch_add(1, Ordering::Relaxed) + 1;
+            self.inner.reach.again(error, decide(error), failed, self.inner.timings.calls.within)
+        };
         retry::retry(&self.inner.timings.calls, decide, || self.send_once(call)).await
     }
 
     /// Sends a call one time; two times where the service refused the token that we had kept.
     async fn send_once(&self, call: &Call<'_>) -> Result<Answer, AzureError> {
         let Inner { client, cloud, tokens, .. } = &*self.inner;
-        http::require_own_host(cloud, &call.url, &call.what)?;
+        http::require_host(cloud, &call.url, call.host, &call.what)?;
         let refused = |answer: Answer| match answer.status {
             200..=299 => Ok(answer),
             _ => Err(AzureError::Refused(Box::new(answer.refusal(&call.what)))),
@@ -324,7 +346,9 @@ impl Azure {
             Caller::FunctionsKey(key) => {
                 let header = secret_header(&call.what, key.expose())?;
                 let authorization = (HeaderName::from_static("x-functions-key"), header);
-                return refused(http::exchange(client, call, authorization, ANSWER_LIMIT_BYTES).await?);
+                let answer = http::exchange(client, call, authorization, ANSWER_LIMIT_BYTES).await?;
+                self.inner.reach.answered();
+                return refused(answer);
             }
             Caller::Token(scope) => *scope,
         };
@@ -332,6 +356,7 @@ impl Azure {
         for last in [false, true] {
             let header = secret_header(&call.what, &format!("Bearer {}", token.token.secret()))?;
             let answer = http::exchange(client, call, (AUTHORIZATION, header), ANSWER_LIMIT_BYTES).await?;
+            self.inner.reach.answered();
             if answer.status != 401 || last {
                 return refused(answer);
             }

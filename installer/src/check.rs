@@ -16,6 +16,7 @@
 pub mod explained;
 pub mod mimecast;
 pub mod names;
+mod old_connector;
 pub mod policy;
 pub mod quota;
 pub mod region;

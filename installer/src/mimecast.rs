@@ -137,7 +137,7 @@ impl MimecastError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Unread { .. } => {
-                "it is tried by the worker's first run; `verify` shows whether the reference was resolved"
+                "it is tried by the worker's first run; `mimecast-sentinel doctor` shows then whether the reference was resolved"
             }
             Self::Send { .. } => "check `mimecast.base_url`, the proxy and the firewall",
             Self::Credentials { .. } => {

@@ -72,6 +72,8 @@ pub struct Ui {
     output: Output,
     page: Page,
     colour_of_talk: bool,
+    /// How wide the terminal is on which is talked; `None` where talk goes elsewhere.
+    columns_of_talk: Option<usize>,
     listener: Arc<dyn Listener>,
 }
 
@@ -87,22 +89,24 @@ impl Ui {
         };
         let listener: Arc<dyn Listener> = match output {
             Output::Json => Arc::new(json::Lines::new(loudness)),
-            Output::Human => Arc::new(human::Lines::new(
-                loudness,
-                colour(world.terminal.error),
-                world.terminal.error
+            Output::Human => {
+                let redraw = world.terminal.error
                     && world.variable("CI").is_none()
-                    && world.variable("TERM") != Some("dumb"),
-            )),
+                    && world.variable("TERM") != Some("dumb");
+                let screen = human::Screen { colour: colour(world.terminal.error), redraw };
+                Arc::new(human::Lines::new(loudness, screen))
+            }
         };
-        let size = || console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+        let columns =
+            |terminal: console::Term| terminal.size_checked().map(|(_, columns)| usize::from(columns));
         Self {
             output,
             page: Page {
                 colour: colour(world.terminal.output),
-                columns: if world.terminal.output { size() } else { None },
+                columns: if world.terminal.output { columns(console::Term::stdout()) } else { None },
             },
             colour_of_talk: colour(world.terminal.error),
+            columns_of_talk: if world.terminal.error { columns(console::Term::stderr()) } else { None },
             listener,
         }
     }
@@ -143,7 +147,13 @@ impl Ui {
     pub fn failure(&self, failure: &Failure) {
         // Nothing can be told about a stream that does not take it.
         let _ = match self.output {
-            Output::Human => io::stderr().lock().write_all(failure.text().as_bytes()),
+            Output::Human => {
+                let text = failure.text();
+                let text = self
+                    .columns_of_talk
+                    .map_or_else(|| text.clone(), |columns| lines::indented(&text, columns));
+                io::stderr().lock().write_all(text.as_bytes())
+            }
             Output::Json => writeln!(io::stdout().lock(), "{:#}", failure.json()),
         };
     }

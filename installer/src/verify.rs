@@ -1,11 +1,12 @@
 //! Verify: proof that what was deployed works. Probes with results and remedies.
 
+pub mod health;
 pub mod probe;
 pub mod reference;
 mod run;
 pub mod trial;
 
-pub(crate) use run::newest;
+pub(crate) use run::{newest, text};
 use serde::Serialize;
 
 /// What a probe found.

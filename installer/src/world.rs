@@ -5,6 +5,7 @@
 pub mod modes;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -81,15 +82,30 @@ impl Signals {
 }
 
 /// What the process was started with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct World {
     /// Command line, with the program's name first.
     pub arguments: Vec<String>,
     environment: BTreeMap<String, String>,
+    /// This program's own file, where the system says which it is.
+    program: Option<PathBuf>,
     /// The standard streams.
     pub terminal: Terminal,
     /// Who deals with signals; set by whoever does.
     pub signals_go_to: watch::Sender<SignalsGoTo>,
+}
+
+/// The environment holds secrets: it is shown by the names of its variables alone.
+impl fmt::Debug for World {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("World")
+            .field("arguments", &self.arguments)
+            .field("environment", &self.environment.keys())
+            .field("program", &self.program)
+            .field("terminal", &self.terminal)
+            .finish_non_exhaustive()
+    }
 }
 
 impl World {
@@ -104,6 +120,7 @@ impl World {
                     (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
                 })
                 .collect(),
+            program: std::env::current_exe().ok(),
             terminal: Terminal {
                 input: io::stdin().is_terminal(),
                 output: console::user_attended(),
@@ -118,6 +135,7 @@ impl World {
         Self {
             arguments: Vec::new(),
             environment,
+            program: None,
             terminal: Terminal { input: false, output: false, error: false },
             signals_go_to: watch::Sender::new(SignalsGoTo::System),
         }
@@ -156,6 +174,12 @@ impl World {
     /// All variables.
     pub fn environment(&self) -> &BTreeMap<String, String> {
         &self.environment
+    }
+
+    /// A file of this name in the folder of this program, where there is one.
+    pub fn beside_program(&self, name: &str) -> Option<PathBuf> {
+        let path = self.program.as_ref()?.with_file_name(name);
+        path.is_file().then_some(path)
     }
 
     /// The time now, UTC.
@@ -216,5 +240,19 @@ impl World {
         let beside = PathBuf::from(beside);
         std::fs::write(&beside, contents)?;
         std::fs::rename(&beside, path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::World;
+
+    #[test]
+    fn debug_prints_the_names_of_variables_and_no_value() {
+        let variable = ("MIMECAST_CLIENT_SECRET".to_owned(), "canary-value".to_owned());
+        let shown = format!("{:?}", World::with_environment(BTreeMap::from([variable])));
+        assert!(shown.contains("MIMECAST_CLIENT_SECRET") && !shown.contains("canary-value"), "{shown}");
     }
 }

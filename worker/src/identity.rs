@@ -3,6 +3,8 @@
 //! Credentials are `azure_identity`'s, over the crate's one HTTP client and with their own retries
 //! off: the one retry loop of the crate repeats what failed.
 
+mod bounded;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,13 +19,18 @@ use azure_identity::{
 };
 use contract::cloud::CloudProfile;
 
+use bounded::Bounded;
+
 use crate::retry::Retry;
 use crate::settings::Identity;
+
+/// No answer to Azure's crates is longer: above the largest dead letter, which has a limit of its own.
+const ANSWER_LIMIT_BYTES: usize = 72 * 1024 * 1024;
 
 /// Options for every client of Azure's crates: our HTTP client, no retries of their own.
 pub fn client_options(http: &reqwest::Client) -> ClientOptions {
     ClientOptions {
-        transport: Some(Transport::new(Arc::new(http.clone()))),
+        transport: Some(Transport::new(Bounded::over(Arc::new(http.clone()), ANSWER_LIMIT_BYTES))),
         retry: RetryOptions::none(),
         ..ClientOptions::default()
     }

@@ -30,12 +30,23 @@ pub trait Clock: Send + Sync + fmt::Debug {
 }
 
 /// The outside, cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct World {
     clock: Arc<dyn Clock>,
     environment: Arc<BTreeMap<String, String>>,
     random: Arc<Mutex<fastrand::Rng>>,
     program: Arc<OnceLock<Option<String>>>,
+}
+
+/// The environment holds secrets: it is shown by the names of its variables alone.
+impl fmt::Debug for World {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("World")
+            .field("clock", &self.clock)
+            .field("environment", &self.environment.keys())
+            .finish_non_exhaustive()
+    }
 }
 
 impl World {
@@ -265,6 +276,14 @@ mod tests {
         world.sleep(Duration::from_secs(1)).await;
         alarm.await.expect("the alarm rings");
         assert_eq!(world.now(), datetime!(2026-11-25 10:00:20 UTC));
+    }
+
+    #[test]
+    fn debug_prints_the_names_of_variables_and_no_value() {
+        let variable = ("MIMECAST_CLIENT_SECRET".to_owned(), "canary-value".to_owned());
+        let world = World::of(ManualClock::at(datetime!(2026-11-25 10:00 UTC)), [variable].into());
+        let shown = format!("{world:?}");
+        assert!(shown.contains("MIMECAST_CLIENT_SECRET") && !shown.contains("canary-value"), "{shown}");
     }
 
     #[test]

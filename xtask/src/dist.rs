@@ -195,3 +195,28 @@ fn sums(folder: &Path) -> Result<Vec<Made>> {
     made.sort_by(|one, other| one.file.cmp(&other.file));
     Ok(made)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::FOLDER;
+    use crate::workspace;
+
+    #[test]
+    fn the_release_and_the_guide_take_what_is_given_out_from_where_it_is_put() {
+        for page in [".github/workflows/release.yml", "CONTRIBUTING.md"] {
+            let text = std::fs::read_to_string(workspace::root().join(page)).expect("a page");
+            let named: Vec<&str> = text
+                .match_indices("target/")
+                // Not `target/release`, which cargo itself fills.
+                .filter(|(at, _)| !text[*at..].starts_with("target/release"))
+                .map(|(at, _)| {
+                    let rest = &text[at..];
+                    let ends = |each: char| !(each.is_alphanumeric() || "/-_.".contains(each));
+                    rest[..rest.find(ends).unwrap_or(rest.len())].trim_end_matches(['/', '.'])
+                })
+                .collect();
+            assert!(!named.is_empty(), "{page} names the folder");
+            assert!(named.iter().all(|folder| *folder == FOLDER), "{page}: {named:?}, and it is {FOLDER}");
+        }
+    }
+}

@@ -17,7 +17,7 @@ use url::Url;
 use super::Azure;
 use super::credential::{Tokens, single_try};
 use super::error::{AzureError, ErrorTree, Refusal};
-use super::http::{require_own_host, under};
+use super::http::{ANSWER_LIMIT_BYTES, require_own_host, under};
 use super::retry::{Retry, retry};
 
 /// Metadata of a blob that [`Azure::upload_if_changed`] wrote: the SHA-256 of its content.
@@ -159,7 +159,8 @@ impl Azure {
         access: Access,
     ) -> Result<Option<Bytes>, AzureError> {
         let what = format!("reading blob `{name}`");
-        let blob = self.blob(&what, container, name)?;
+        // The words of a refusal need room too.
+        let blob = self.blob_within(&what, container, name, limit_bytes.max(ANSWER_LIMIT_BYTES))?;
         let attempt = || async {
             let content = async {
                 let mut body = blob.download(None).await?.body;
@@ -197,7 +198,7 @@ impl Azure {
         let what = format!("listing the blobs of `{}`", container.path().trim_matches('/'));
         require_own_host(&self.inner.cloud, container, &what)?;
         let options = BlobContainerClientOptions {
-            client_options: single_try(Arc::new(self.inner.client.clone())),
+            client_options: single_try(Arc::new(self.inner.client.clone()), ANSWER_LIMIT_BYTES),
             ..BlobContainerClientOptions::default()
         };
         let client = BlobContainerClient::new(container.clone(), Some(self.storage_tokens()), Some(options))
@@ -239,10 +240,21 @@ impl Azure {
     }
 
     fn blob(&self, what: &str, container: &Url, name: &str) -> Result<BlobClient, AzureError> {
+        self.blob_within(what, container, name, ANSWER_LIMIT_BYTES)
+    }
+
+    /// A client of the blob that reads no longer answer.
+    fn blob_within(
+        &self,
+        what: &str,
+        container: &Url,
+        name: &str,
+        limit_bytes: usize,
+    ) -> Result<BlobClient, AzureError> {
         require_own_host(&self.inner.cloud, container, what)?;
         let url = under(container, &name.split('/').collect::<Vec<_>>(), what)?;
         let options = BlobClientOptions {
-            client_options: single_try(Arc::new(self.inner.client.clone())),
+            client_options: single_try(Arc::new(self.inner.client.clone()), limit_bytes),
             ..BlobClientOptions::default()
         };
         BlobClient::new(url, Some(self.storage_tokens()), Some(options))

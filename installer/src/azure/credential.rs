@@ -18,8 +18,10 @@ use contract::cloud::CloudProfile;
 use contract::secret::Secret;
 use time::OffsetDateTime;
 
+use super::bounded::Bounded;
 use super::claims::{Claims, PrincipalKind};
 use super::error::AzureError;
+use super::http::ANSWER_LIMIT_BYTES;
 use super::retry::{RetryPolicy, retry};
 
 /// Tokens are renewed this long before they end, so that none ends on the way
@@ -280,7 +282,10 @@ impl SignIn {
     fn client_options(&self) -> ClientOptions {
         let mut cloud = CustomConfiguration::default();
         cloud.authority_host = self.cloud.authority.to_string();
-        ClientOptions { cloud: Some(Arc::new(cloud.into())), ..single_try(self.http.clone()) }
+        ClientOptions {
+            cloud: Some(Arc::new(cloud.into())),
+            ..single_try(self.http.clone(), ANSWER_LIMIT_BYTES)
+        }
     }
 }
 
@@ -297,10 +302,11 @@ fn reason(error: &azure_core::Error) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Options of Microsoft's clients without a retry loop of their own: ours is the one.
-pub(super) fn single_try(http: Arc<dyn HttpClient>) -> ClientOptions {
+/// Options of Microsoft's clients without a retry loop of their own: ours is the one. No answer is read beyond
+/// this limit.
+pub(super) fn single_try(http: Arc<dyn HttpClient>, limit_bytes: usize) -> ClientOptions {
     ClientOptions {
-        transport: Some(Transport::new(http)),
+        transport: Some(Transport::new(Bounded::over(http, limit_bytes))),
         retry: RetryOptions::none(),
         ..ClientOptions::default()
     }

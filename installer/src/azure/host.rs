@@ -76,7 +76,7 @@ fn host_call<'a>(
     key: &'a Secret<String>,
 ) -> Result<Call<'a>, AzureError> {
     let url = under(site, path, what)?;
-    let mut call = Call::new(what.to_owned(), method, url, "");
+    let mut call = Call::new(what.to_owned(), method, url, "").at_a_site();
     call.caller = Caller::FunctionsKey(key);
     Ok(call)
 }

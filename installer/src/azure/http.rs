@@ -74,6 +74,8 @@ pub(super) struct Call<'a> {
     pub(super) headers: Vec<(HeaderName, String)>,
     pub(super) body: Option<(Bytes, &'static str)>,
     pub(super) repeat: Repeat,
+    /// Whose host it must be.
+    pub(super) host: HostKind,
 }
 
 impl<'a> Call<'a> {
@@ -86,7 +88,14 @@ impl<'a> Call<'a> {
             headers: Vec::new(),
             body: None,
             repeat: Repeat::Harmless,
+            host: HostKind::Azure,
         }
+    }
+
+    /// The same to our own site, or to the service beside it that takes packages.
+    pub(super) fn at_a_site(mut self) -> Self {
+        self.host = HostKind::Site;
+        self
     }
 
     pub(super) fn json(mut self, body: &serde_json::Value) -> Self {
@@ -157,7 +166,17 @@ pub(super) fn under(base: &Url, path: &[&str], what: &str) -> Result<Url, AzureE
 
 /// Refuses to send credentials to a host that is not this cloud's.
 pub(super) fn require_own_host(cloud: &CloudProfile, url: &Url, what: &str) -> Result<(), AzureError> {
-    if cloud.allows(url, HostKind::Azure) { Ok(()) } else { Err(foreign(url, what)) }
+    require_host(cloud, url, HostKind::Azure, what)
+}
+
+/// The same for a host of this kind.
+pub(super) fn require_host(
+    cloud: &CloudProfile,
+    url: &Url,
+    kind: HostKind,
+    what: &str,
+) -> Result<(), AzureError> {
+    if cloud.allows(url, kind) { Ok(()) } else { Err(foreign(url, what)) }
 }
 
 /// The same for a URL that Azure Resource Manager gave to go on with: a page, or an operation to

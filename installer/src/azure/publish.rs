@@ -101,7 +101,7 @@ impl Azure {
             url.query_pairs_mut().append_pair("RemoteBuild", "false");
         }
         let scope = &self.inner.cloud.resource_manager_scope;
-        let mut call = Call::new(what.to_owned(), Method::POST, url, scope);
+        let mut call = Call::new(what.to_owned(), Method::POST, url, scope).at_a_site();
         call.body = Some((package, "application/zip"));
         let answer = self.send(&call).await?;
         if service == Service::ZipDeployment {
@@ -128,7 +128,7 @@ impl Azure {
         let timings = &self.inner.timings;
         let url = under(scm, &["api", "deployments", deployment_id], what)?;
         let scope = &self.inner.cloud.resource_manager_scope;
-        let call = Call::new(what.to_owned(), Method::GET, url.clone(), scope);
+        let call = Call::new(what.to_owned(), Method::GET, url.clone(), scope).at_a_site();
         let started = Instant::now();
         let mut last = "pending".to_owned();
         let (mut seen, mut lost) = (false, 0);

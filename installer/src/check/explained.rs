@@ -267,6 +267,11 @@ pub const ALL: &[Explained] = &[
     ),
     id("sign-in", "Who is signed in.", "`az login`, or another way by `--auth`."),
     id(
+        "silent",
+        "No run of an account was seen for three times `collect.every` and a quarter of an hour, and it is not paused.",
+        "The worker is not started or its rows do not arrive: look at host, timer and the workspace's daily cap, then at the app's own log, which `doctor --bundle FILE` has.",
+    ),
+    id(
         "stranger",
         "Something without our mark has a name of ours. It is never changed.",
         "Remove or rename it, or choose another `name`.",

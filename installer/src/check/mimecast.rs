@@ -14,12 +14,21 @@ const ROW_BYTES: u64 = 700;
 /// figure; a quarter of an hour is the usual one.
 const SKEW_REFUSED_SECS: i64 = 15 * 60;
 
-/// What Mimecast said of one account, as checks; `begins` where its first run is still to come.
+/// Whether the first run of an installation is still to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstRun {
+    /// It is.
+    ToCome,
+    /// It was.
+    Done,
+}
+
+/// What Mimecast said of one account, as checks.
 pub fn checks(
     intent: &Intent,
     account: &Account,
     seen: &Result<MimecastFacts, MimecastError>,
-    begins: bool,
+    first_run: FirstRun,
 ) -> Vec<Check> {
     let title = if account.key.is_empty() {
         "Mimecast".to_owned()
@@ -32,7 +41,8 @@ pub fn checks(
     };
     match seen {
         Ok(facts) => {
-            let read = Check::good("mimecast", Side::Mimecast, &title, volume(intent, &title, facts, begins));
+            let read =
+                Check::good("mimecast", Side::Mimecast, &title, volume(intent, &title, facts, first_run));
             std::iter::once(read).chain(facts.skew_secs.map(|skew| clock(account, skew))).collect()
         }
         Err(error @ MimecastError::Unread { .. }) => {
@@ -70,7 +80,7 @@ fn id(error: &MimecastError) -> &'static str {
 }
 
 /// About how much there is: a day, and the first run where one is still to come.
-pub fn volume(intent: &Intent, whose: &str, facts: &MimecastFacts, begins: bool) -> String {
+pub fn volume(intent: &Intent, whose: &str, facts: &MimecastFacts, first_run: FirstRun) -> String {
     let Some(events) = facts.events_a_day else {
         return format!("{whose} lets the credentials read audit events");
     };
@@ -79,7 +89,7 @@ pub fn volume(intent: &Intent, whose: &str, facts: &MimecastFacts, begins: bool)
         duration_secs(&intent.collect.first_run).map(|secs| events.saturating_mul(secs) / 86_400)
     });
     let first = first
-        .filter(|_| begins)
+        .filter(|_| first_run == FirstRun::ToCome)
         .map(|count| format!("; the first run reads about {count} of the last {}", intent.collect.first_run));
     format!(
         "{whose} has {events} audit events of the last 24 hours: about {megabytes} MB a day in the workspace{}",

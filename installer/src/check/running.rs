@@ -11,7 +11,8 @@ use crate::inventory::Inventory;
 use crate::plan::ids::Ids;
 use crate::plan::tag;
 use crate::plan::template::SITES_VERSION;
-use crate::verify::{self, reference};
+use crate::verify::health::{Health, Silent, whose};
+use crate::verify::{reference, text};
 
 const REFERENCES: &str = "https://learn.microsoft.com/azure/app-service/app-service-key-vault-references#troubleshoot-key-vault-references";
 const TRIGGERS: &str =
@@ -22,19 +23,21 @@ const INJECTED: &str = "AzureWebJobsStorage";
 /// From here on the newest event is late by more than a few runs.
 const LAG_WORTH_A_WORD_SECS: i64 = 60 * 60;
 
-/// Looks at the installation whose inventory this is; `runs` are its last ones, newest first, where
-/// they could be read.
+/// Looks at the installation whose inventory this is; `health` is what its health table says, where it could be
+/// read.
 pub async fn check(
     azure: &Azure,
     inventory: &Inventory,
     ids: &Ids,
-    runs: &Result<Vec<Map<String, Value>>, AzureError>,
+    health: &Result<Health, AzureError>,
 ) -> Vec<Check> {
     let Ok(site_id) = ResourceId::parse(&ids.function_app) else { return Vec::new() };
     let site = inventory.resource(&ids.function_app).cloned().unwrap_or_default();
     let (references, host, timer) =
         futures::join!(references(azure, &site_id), host(azure, &site_id, &site), timer(azure, &site_id));
-    vec![references, package(&site), host, timer, keys(inventory, ids), last_run(runs)]
+    let mut checks = vec![references, package(&site), host, timer, keys(inventory, ids)];
+    checks.extend(last_runs(health));
+    checks
 }
 
 /// Whether the settings that refer to a vault were resolved (BR-126, BR-127).
@@ -147,24 +150,53 @@ fn keys(inventory: &Inventory, ids: &Ids) -> Check {
     Check::fails("keys", Side::Running, TITLE, found, "`mimecast-sentinel install` takes it away").link(KEYS)
 }
 
-fn last_run(runs: &Result<Vec<Map<String, Value>>, AzureError>) -> Check {
+/// The last run of each account, and the accounts whose runs stay away.
+fn last_runs(health: &Result<Health, AzureError>) -> Vec<Check> {
     const TITLE: &str = "last run";
-    let runs = match runs {
-        Ok(runs) => runs,
-        Err(error) => return Check::refused("last-run", Side::Running, TITLE, error),
+    let health = match health {
+        Ok(health) => health,
+        Err(error) => return vec![Check::refused("last-run", Side::Running, TITLE, error)],
     };
-    let Some(last) = verify::newest(runs, |_| true) else {
-        return Check::fails(
+    let unseen = |account: &str| {
+        Check::fails(
             "last-run",
             Side::Running,
             TITLE,
-            "none was seen",
-            "the first rows take up to 45 minutes; after that the worker's log tells: `mimecast-sentinel logs`",
-        );
+            format!("none{} was seen", whose(account)),
+            "the first rows take up to 45 minutes; after that the app's own log tells: `mimecast-sentinel doctor --bundle FILE` has its last day",
+        )
     };
-    let text = |name: &str| last.get(name).and_then(Value::as_str).unwrap_or_default();
+    let silent = |silent: &Silent| {
+        Check::fails(
+            "silent",
+            Side::Running,
+            TITLE,
+            silent.told(),
+            "the worker is not started, or its rows do not arrive: see host, timer and workspace here; the app's own log tells more: `mimecast-sentinel doctor --bundle FILE` has its last day. After `mimecast-sentinel resume` the first run takes some minutes",
+        )
+    };
+    let mut checks: Vec<Check> = health.silent.iter().map(silent).collect();
+    checks.extend(health.unseen.iter().map(|account| unseen(account)));
+    let is_silent =
+        |row: &Map<String, Value>| health.silent.iter().any(|silent| silent.account == text(row, "Account"));
+    // How a run ended that is long over would only draw the eye from that there is none since.
+    checks.extend(
+        health.last.iter().filter(|row| !is_silent(row) || text(row, "Result") == "failed").map(last_run),
+    );
+    if checks.is_empty() {
+        checks.push(unseen(""));
+    }
+    checks
+}
+
+fn last_run(last: &Map<String, Value>) -> Check {
+    const TITLE: &str = "last run";
+    let text = |name: &str| text(last, name);
     let number = |name: &str| last.get(name).and_then(Value::as_i64).unwrap_or_default();
-    let at = text("TimeGenerated");
+    let at = match text("Account") {
+        "" => text("TimeGenerated").to_owned(),
+        account => format!("{}, account `{account}`", text("TimeGenerated")),
+    };
     if text("Result") == "failed" {
         let what =
             format!("of {at} failed in {} ({}): {}", text("Stage"), text("ErrorCode"), text("Message"));
@@ -195,20 +227,50 @@ fn last_run(runs: &Result<Vec<Map<String, Value>>, AzureError>) -> Check {
 mod tests {
     use serde_json::{Map, Value, json};
 
-    use super::last_run;
-    use crate::check::State;
+    use super::last_runs;
+    use crate::check::{Check, State};
+    use crate::verify::health::{Health, Silent};
 
-    fn of(row: Value) -> (String, State) {
-        let row: Map<String, Value> = row.as_object().cloned().unwrap_or_default();
-        let check = last_run(&Ok(vec![row]));
-        (check.id, check.state)
+    fn row(row: Value) -> Map<String, Value> {
+        row.as_object().cloned().unwrap_or_default()
+    }
+
+    fn of(rows: impl IntoIterator<Item = Value>) -> Health {
+        Health { last: rows.into_iter().map(row).collect(), ..Health::default() }
+    }
+
+    fn found(health: Health) -> Vec<(String, State)> {
+        last_runs(&Ok(health)).into_iter().map(|check| (check.id, check.state)).collect()
     }
 
     #[test]
     fn the_last_run_is_judged_by_its_result_and_its_lag() {
-        assert_eq!(of(json!({ "Result": "ok", "LagSeconds": 90 })), ("last-run".to_owned(), State::Good));
-        assert_eq!(of(json!({ "Result": "ok", "LagSeconds": 9_000 })), ("lag".to_owned(), State::Warning));
-        assert_eq!(of(json!({ "Result": "failed" })), ("last-run".to_owned(), State::Failed));
-        assert_eq!(last_run(&Ok(Vec::new())).state, State::Failed);
+        let one = |id: &str, state: State| vec![(id.to_owned(), state)];
+        assert_eq!(found(of([json!({ "Result": "ok", "LagSeconds": 90 })])), one("last-run", State::Good));
+        assert_eq!(found(of([json!({ "Result": "ok", "LagSeconds": 9_000 })])), one("lag", State::Warning));
+        assert_eq!(found(of([json!({ "Result": "failed" })])), one("last-run", State::Failed));
+        assert_eq!(found(of([])), one("last-run", State::Failed));
+    }
+
+    #[test]
+    fn no_account_hides_behind_another() {
+        let checks = last_runs(&Ok(of([
+            json!({ "Account": "a", "Result": "ok" }),
+            json!({ "Account": "b", "Result": "failed", "Stage": "poll" }),
+        ])));
+        let failed: Vec<&Check> = checks.iter().filter(|check| check.failed()).collect();
+        assert_eq!((checks.len(), failed.len()), (2, 1));
+        assert!(failed[0].result.contains("account `b`"), "{}", failed[0].result);
+        let health =
+            Health { unseen: vec!["c".to_owned()], ..of([json!({ "Account": "a", "Result": "ok" })]) };
+        assert!(last_runs(&Ok(health)).iter().any(|check| check.failed() && check.result.contains("`c`")));
+    }
+
+    #[test]
+    fn a_good_run_of_long_ago_is_not_good() {
+        let silent =
+            Silent { account: String::new(), last_at: "2026-11-22T10:00:00Z".to_owned(), within_secs: 1_800 };
+        let health = Health { silent: vec![silent], ..of([json!({ "Account": "", "Result": "ok" })]) };
+        assert_eq!(found(health), [("silent".to_owned(), State::Failed)]);
     }
 }

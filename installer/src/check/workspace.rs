@@ -1,15 +1,18 @@
 //! The workspace: that it takes rows, and that nobody else feeds it from the same account.
 
-use contract::streams::AUDIT_TABLE;
+use std::collections::BTreeSet;
+
+use contract::streams::{AUDIT_TABLE, HEALTH_TABLE};
 use serde_json::Value;
 
-use super::{Check, Side};
+use super::{Check, Side, old_connector};
 use crate::answers::Intent;
 use crate::azure::{Azure, AzureError, ResourceId};
 use crate::inventory::{Inventory, installation_of};
 use crate::mimecast::Newest;
 use crate::plan::Plan;
-use crate::plan::template::{RESOURCES_VERSION, api_version};
+use crate::plan::template::api_version;
+use crate::verify::text;
 
 const TITLE: &str = "workspace";
 const PRIVATE_LINK: &str = "https://learn.microsoft.com/azure/azure-monitor/logs/private-link-security";
@@ -17,15 +20,14 @@ const CAP: &str = "https://learn.microsoft.com/azure/azure-monitor/logs/daily-ca
 /// How far back rows of another installation are looked for.
 const LOOK_BACK: &str = "P7D";
 
-/// Looks at the workspace, that of Application Insights, and at who else is at work there.
+/// Looks at the workspace, that of Application Insights, and at who else is at work there. What may come about
+/// by itself is looked at also where a plan has nothing to do: a cap that is reached, an old connector.
 pub(super) async fn check(azure: &Azure, intent: &Intent, inventory: &Inventory, plan: &Plan) -> Vec<Check> {
-    if plan.empty() {
-        return Vec::new();
-    }
+    let insights = async { if plan.empty() { Vec::new() } else { insights(azure, intent).await } };
     let (own, insights, old) = futures::join!(
         takes_rows(azure, &inventory.workspace.id),
-        insights(azure, intent),
-        old_connector(azure, intent, inventory),
+        insights,
+        old_connector::check(azure, intent, inventory),
     );
     [own, insights, old].concat()
 }
@@ -103,41 +105,14 @@ async fn insights(azure: &Azure, intent: &Intent) -> Vec<Check> {
     }
 }
 
-/// Function Apps of the group that look like the old connector's: both at work means every event twice.
-async fn old_connector(azure: &Azure, intent: &Intent, inventory: &Inventory) -> Vec<Check> {
-    let group = format!("/subscriptions/{}/resourceGroups/{}", intent.subscription_id, intent.resource_group);
-    if inventory.resource(&group).is_none() {
-        return Vec::new();
-    }
-    let path = format!("{group}/resources?%24filter=resourceType%20eq%20%27Microsoft.Web%2Fsites%27");
-    let Ok(sites) = azure.list(&path, RESOURCES_VERSION).await else { return Vec::new() };
-    sites
-        .iter()
-        .filter(|site| installation_of(site).is_none())
-        .filter_map(|site| site["name"].as_str())
-        .filter(|name| name.to_ascii_lowercase().contains("mimecast"))
-        .map(|name| {
-            Check::warns(
-                "old-connector",
-                Side::Azure,
-                "other connectors",
-                format!("the Function App `{name}` in this group looks like an older Mimecast connector"),
-                format!(
-                    "both at work store every event twice. After `install` and `mimecast-sentinel pause`:\naz functionapp stop --name {name} --resource-group {}\ncopy its `checkpoint.txt` into the container `audit-checkpoints` of this installation, then `mimecast-sentinel resume`: docs/operations.md, \"Take over from the old connector\"",
-                    intent.resource_group
-                ),
-            )
-        })
-        .collect()
-}
-
-/// Whether another installation feeds the same tables of this workspace, and from the same Mimecast
-/// account: proved by the account's newest event, when it is in the table before we have sent any.
+/// Whether another installation feeds the same tables of this workspace, and from the same Mimecast account:
+/// proved by an account's newest event (`newest`, with the account's key), when it is in the table and no run of
+/// ours has put it there.
 pub async fn others(
     azure: &Azure,
     intent: &Intent,
     inventory: &Inventory,
-    newest: Option<&Newest>,
+    newest: &[(&str, &Newest)],
 ) -> Vec<Check> {
     const TITLE: &str = "other installations";
     let mut subscriptions = vec![intent.subscription_id.to_ascii_lowercase()];
@@ -156,13 +131,12 @@ pub async fn others(
     if others.is_empty() {
         return Vec::new();
     }
-    let installed = inventory.settings.is_some();
-    let twice = match newest.filter(|_| !installed) {
-        Some(newest) => azure
-            .query(&inventory.workspace.customer_id, &question(newest), LOOK_BACK)
-            .await
-            .is_ok_and(|rows| !rows.rows.is_empty()),
-        None => false,
+    let same_name = |rule: &Value| installation_of(rule) == Some(intent.name.as_str());
+    let namesake = if others.iter().any(same_name) { Namesake::Another } else { Namesake::None };
+    let twice = twice(azure, intent, inventory, newest, namesake).await;
+    let whose = match twice.as_slice() {
+        [] | [""] => "this Mimecast account's newest event".to_owned(),
+        keys => format!("the newest event of the account `{}`", keys.join("`, `")),
     };
     others
         .iter()
@@ -170,17 +144,7 @@ pub async fn others(
             let name = installation_of(rule).unwrap_or_default();
             let group = rule["id"].as_str().unwrap_or_default().split('/').nth(4).unwrap_or_default();
             let who = format!("the installation `{name}` in `{group}` feeds the same tables");
-            if twice {
-                Check::fails(
-                    "same-account",
-                    Side::Workspace,
-                    TITLE,
-                    format!("{who}, and has this Mimecast account's newest event already"),
-                    format!(
-                        "use that installation, or remove it first: mimecast-sentinel teardown --name {name} --resource-group {group}"
-                    ),
-                )
-            } else {
+            if twice.is_empty() {
                 Check::warns(
                     "other-installation",
                     Side::Workspace,
@@ -188,9 +152,64 @@ pub async fn others(
                     who,
                     "fine for another Mimecast account; with the same one every event is stored twice",
                 )
+            } else {
+                Check::fails(
+                    "same-account",
+                    Side::Workspace,
+                    TITLE,
+                    format!("{who}, and {whose} is there already"),
+                    format!(
+                        "use that installation, or remove it first: mimecast-sentinel teardown --name {name} --resource-group {group}"
+                    ),
+                )
             }
         })
         .collect()
+}
+
+/// The keys of the accounts whose newest event is in the table and not by us.
+async fn twice<'a>(
+    azure: &Azure,
+    intent: &Intent,
+    inventory: &Inventory,
+    newest: &[(&'a str, &Newest)],
+    namesake: Namesake,
+) -> Vec<&'a str> {
+    // Runs under our name are ours, unless another installation has the name: also those before a teardown.
+    let own = match (namesake, inventory.settings.is_some()) {
+        (Namesake::Another, false) => BTreeSet::new(),
+        _ => {
+            let query = format!(
+                "{HEALTH_TABLE} | where Installation == {} | distinct Account",
+                Value::from(intent.name.as_str())
+            );
+            match azure.query(&inventory.workspace.customer_id, &query, LOOK_BACK).await {
+                Ok(rows) => rows.records().map(|row| text(&row, "Account").to_ascii_lowercase()).collect(),
+                // Nothing is proved without it.
+                Err(_) => return Vec::new(),
+            }
+        }
+    };
+    let present = intent.accounts.iter().map(|account| account.key.to_ascii_lowercase()).collect();
+    // An account whose key was changed has runs under the old one.
+    if own.difference(&present).next().is_some() {
+        return Vec::new();
+    }
+    let mut twice = Vec::new();
+    for (key, newest) in newest.iter().filter(|(key, _)| !own.contains(&key.to_ascii_lowercase())) {
+        let rows = azure.query(&inventory.workspace.customer_id, &question(newest), LOOK_BACK).await;
+        if rows.is_ok_and(|rows| !rows.rows.is_empty()) {
+            twice.push(*key);
+        }
+    }
+    twice
+}
+
+/// Whether another installation on the same tables has the name of ours, so that their runs cannot be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Namesake {
+    None,
+    Another,
 }
 
 fn is_other(rule: &Value, intent: &Intent, workspace_id: &str) -> bool {

@@ -157,7 +157,8 @@ pub struct PlanOptions {
     /// Where answers come from.
     #[command(flatten)]
     pub answers: AnswerOptions,
-    /// Worker package, or worker binary for Linux x86-64, in place of the one that is built in.
+    /// Worker package, or worker binary for Linux x86-64, in place of the one that is built in or lies beside
+    /// this program.
     #[arg(long, value_name = "FILE")]
     pub package: Option<PathBuf>,
     /// Write the plan to a file, for `install --plan`. It holds no secret.
@@ -177,13 +178,14 @@ pub struct InstallOptions {
     /// Go ahead without asking.
     #[arg(long, short)]
     pub yes: bool,
-    /// Worker package, or worker binary for Linux x86-64, in place of the one that is built in.
+    /// Worker package, or worker binary for Linux x86-64, in place of the one that is built in or lies beside
+    /// this program.
     #[arg(long, value_name = "FILE")]
     pub package: Option<PathBuf>,
     /// Carry out exactly this plan, and nothing where what it saw has changed.
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
-    /// Write the answers that count to a file, after the confirmation. Secrets are not in it.
+    /// Write the answers that count to a file, as soon as there is nothing more to ask. Secrets are not in it.
     #[arg(long, value_name = "FILE")]
     pub save_answers: Option<PathBuf>,
     /// How long to wait for proof that events arrive.

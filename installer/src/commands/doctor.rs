@@ -1,5 +1,7 @@
 //! `doctor`: every check, each failure with its cause and its remedy. Exit 1 when one failed.
 
+use std::path::Path;
+
 use contract::settings::MIMECAST_SENTINEL_ANSWERS;
 use serde_json::json;
 
@@ -13,9 +15,6 @@ use crate::plan::ids::Ids;
 use crate::ui::{Event, Failure, Ui, human};
 use crate::world::World;
 
-/// How many runs are looked at.
-const RUNS_LOOKED_AT: usize = 1;
-
 /// Runs the command: the checks of an installation that is there, or those before one.
 pub(super) async fn run(
     world: &World,
@@ -24,22 +23,36 @@ pub(super) async fn run(
     options: &DoctorOptions,
 ) -> Result<u8, Failure> {
     let mut looked = Looked::default();
-    let ended = look(world, ui, global, options, &mut looked).await;
+    let mut ended = look(world, ui, global, options, &mut looked).await;
     if let Some(path) = &options.bundle {
         // Who needs help needs it most where nothing goes.
         let bundle = bundle::make(world, &looked, ended.as_ref().err()).await;
-        world.write(path, bundle.as_bytes()).map_err(|error| {
-            let mut failure = Failure::of(&error);
-            failure.chain.insert(0, format!("could not write the bundle to `{}`", path.display()));
-            failure
-        })?;
-        let text = format!("the bundle is in `{}`; look through it before you pass it on", path.display());
-        ui.say(Event::Note { text });
+        match (world.write(path, bundle.as_bytes()), &mut ended) {
+            (Ok(()), _) => {
+                let text =
+                    format!("the bundle is in `{}`; look through it before you pass it on", path.display());
+                ui.say(Event::Note { text });
+            }
+            // What the bundle was wanted for is told first, and is what counts.
+            (Err(error), Err(failure)) => {
+                failure.problems.push(format!("and {}: {error}", unwritten(path)));
+            }
+            (Err(error), Ok(())) => {
+                let mut failure = Failure::of(&error);
+                failure.chain.insert(0, unwritten(path));
+                ended = Err(failure);
+            }
+        }
     }
     ended?;
     let checks = &looked.checks;
     ui.data(&human::checks(checks, ui.page()), &json!({ "checks": checks })).map_err(unwritable)?;
     Ok(u8::from(checks.iter().any(Check::failed)))
+}
+
+/// What is told of a bundle that cannot be written.
+fn unwritten(path: &Path) -> String {
+    format!("could not write the bundle to `{}`", path.display())
 }
 
 /// Makes the checks of an installation that is there, then those before one.
@@ -55,8 +68,8 @@ async fn look(
     if let Some(found) = looked.found.as_ref().filter(|found| found.complete()) {
         let subject = &found.selected.subject;
         let ids = Ids::of(&subject.subscription_id, &subject.resource_group, &found.inventory.names);
-        let last = found.runs(RUNS_LOOKED_AT).await;
-        looked.checks.extend(check::running::check(&found.azure, &found.inventory, &ids, &last).await);
+        let health = found.health(world).await;
+        looked.checks.extend(check::running::check(&found.azure, &found.inventory, &ids, &health).await);
     }
     before(world, ui, global, options, &given, looked).await
 }

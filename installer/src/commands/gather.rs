@@ -267,6 +267,8 @@ pub(crate) async fn connect(
         ui.say(Event::Checked { check: check::sign_in::refused(&error) });
         Failure::of(&error)
     })?;
+    let listener = ui.clone();
+    azure.tell_of_repeats(move |text| listener.say(Event::Note { text: text.to_owned() }));
     let signed_in = azure.signed_in();
     let unknown = || "unknown".to_owned();
     ui.say(Event::SignedIn {

@@ -7,6 +7,7 @@ mod summary;
 
 use super::arguments::Global;
 use super::gather;
+use super::package::Source;
 use crate::answers::given::{Given, Origin, Value};
 use crate::answers::intent::{Intent, MimecastApi};
 use crate::answers::keys::{self, Shape};
@@ -47,15 +48,18 @@ pub(super) struct Opening {
 /// Complete answers, secrets and sign-in: from what was given, or by leading the person.
 ///
 /// # Errors
-/// Everything that is wrong or missing, at once; a refused sign-in; a person who gave up.
+/// Everything that is wrong or missing, at once; a refused sign-in; a person who gave up. Nobody is asked
+/// anything where there is no worker package to publish.
 pub(super) async fn open(
     world: &World,
     ui: &Ui,
     global: &Global,
     given: Given,
     lead: Lead,
+    package: &Source,
 ) -> Result<Opening, Failure> {
     if lead == Lead::WhereNeeded && ui.asks(world) && lacks(world, &given) {
+        package.require()?;
         return Guide::begin(world, ui, global, given).await?.lead().await;
     }
     let intent = gather::intent(world, &given)?;

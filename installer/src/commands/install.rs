@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::arguments::{Global, InstallOptions, tuned_content};
 use super::guided::{self, Lead, Opening};
 use super::interruption::Wishes;
+use super::package::Source;
 use super::{gather, plan, unwritable};
 use crate::answers::{Intent, Origin, file, yaml};
 use crate::azure::{Azure, Hint, ResourceId};
@@ -38,11 +39,16 @@ pub(super) async fn run(
         given = recorded;
     }
     let lead = Lead::unless(options.yes || options.plan.is_some() || options.answers.answers.is_some());
-    let Opening { intent, secrets, azure } = guided::open(world, ui, global, given, lead).await?;
+    let source = Source::of(world, options.package.as_deref());
+    let Opening { intent, secrets, azure } = guided::open(world, ui, global, given, lead, &source).await?;
+    // Before anything can refuse the plan: whoever has answered every question keeps the answers.
+    if let Some(path) = &options.save_answers {
+        save(world, path, &intent)?;
+    }
     let tuned_content =
         saved.as_ref().map_or_else(|| tuned_content(options.reset_content), |saved| saved.tuned_content);
     let intent = Intent { tuned_content, ..intent };
-    let package = gather::fitted(gather::package(world, options.package.as_deref())?, &intent)?;
+    let package = gather::fitted(source.read(world, ui)?, &intent)?;
     let facts = gather::facts(package.as_ref());
     let wanted = plan::Wanted { intent: &intent, secrets: &secrets, package: facts.as_ref() };
     let planned = plan::make(world, ui, &azure, &wanted).await?;
@@ -57,14 +63,6 @@ pub(super) async fn run(
         return Ok(0);
     }
     confirm(world, ui, options.yes, "Carry out this plan?").await?;
-    if let Some(path) = &options.save_answers {
-        let answers: Value = serde_json::from_str(&intent.recorded).unwrap_or_default();
-        world.write(path, file::text(&answers).as_bytes()).map_err(|error| {
-            let mut failure = Failure::of(&error);
-            failure.chain.insert(0, format!("could not write the answers to `{}`", path.display()));
-            failure
-        })?;
-    }
 
     let material = Material { secrets: secrets.into_values(), package: package.map(|package| package.bytes) };
     ui.say(Event::Note {
@@ -93,6 +91,16 @@ pub(super) async fn run(
         })?)
     };
     finish(ui, plan, report.as_ref())
+}
+
+/// Writes the file that gives the same answers the next time.
+fn save(world: &World, path: &Path, intent: &Intent) -> Result<(), Failure> {
+    let answers: Value = serde_json::from_str(&intent.recorded).unwrap_or_default();
+    world.write(path, file::text(&answers).as_bytes()).map_err(|error| {
+        let mut failure = Failure::of(&error);
+        failure.chain.insert(0, format!("could not write the answers to `{}`", path.display()));
+        failure
+    })
 }
 
 /// Fails where a finding of the plan forbids carrying it out.

@@ -6,11 +6,13 @@ use serde_json::json;
 use super::arguments::{Global, PlanOptions, tuned_content};
 use super::delivery::{self, Unknown};
 use super::guided::{self, Lead, Opening};
+use super::package::Source;
 use super::{CHANGES, gather, unwritable};
 use crate::answers::Intent;
 use crate::answers::intent::duration_secs;
 use crate::answers::secret::Secrets;
 use crate::azure::{Azure, http_client};
+use crate::check::mimecast::FirstRun;
 use crate::check::{self, Check, Side, State};
 use crate::inventory::Inventory;
 use crate::inventory::observe::observe;
@@ -28,9 +30,10 @@ pub(super) async fn run(
 ) -> Result<u8, Failure> {
     let given = gather::given(world, global, &options.answers)?;
     let lead = Lead::unless(options.answers.answers.is_some());
-    let Opening { intent, secrets, azure } = guided::open(world, ui, global, given, lead).await?;
+    let source = Source::of(world, options.package.as_deref());
+    let Opening { intent, secrets, azure } = guided::open(world, ui, global, given, lead, &source).await?;
     let intent = Intent { tuned_content: tuned_content(options.reset_content), ..intent };
-    let package = gather::fitted(gather::package(world, options.package.as_deref())?, &intent)?;
+    let package = gather::fitted(source.read(world, ui)?, &intent)?;
     let facts = gather::facts(package.as_ref());
     let wanted = Wanted { intent: &intent, secrets: &secrets, package: facts.as_ref() };
     let looked = look(world, ui, &azure, &wanted).await?;
@@ -151,10 +154,13 @@ pub(super) async fn look(
     let mimecast = mimecast?;
     let mut checks = signed_in;
     let mut facts = Vec::new();
-    let begins = inventory.as_ref().map_or(true, |inventory| inventory.settings.is_none());
+    let first_run = match &inventory {
+        Ok(inventory) if inventory.settings.is_some() => FirstRun::Done,
+        _ => FirstRun::ToCome,
+    };
     for (account, seen) in intent.accounts.iter().zip(&mimecast) {
-        checks.extend(check::mimecast::checks(intent, account, seen, begins));
-        facts.extend(seen.as_ref().ok());
+        checks.extend(check::mimecast::checks(intent, account, seen, first_run));
+        facts.extend(seen.as_ref().ok().map(|facts| (account.key.as_str(), facts)));
     }
     let known = inventory.as_ref().ok().and_then(|inventory| delivery::known(intent, inventory));
     let delivers = match (delivers, known) {
@@ -170,10 +176,11 @@ pub(super) async fn look(
         Ok(mut inventory) => {
             inventory.delivery_principal = delivers;
             let mut plan = plan(intent, &inventory, package).map_err(|error| Failure::internal(&error))?;
-            let newest = facts.iter().find_map(|facts| facts.newest.as_ref());
+            let newest: Vec<_> =
+                facts.iter().filter_map(|(key, facts)| Some((*key, facts.newest.as_ref()?))).collect();
             let (before, others) = futures::future::join(
                 check::before(azure, intent, &inventory, &plan),
-                check::workspace::others(azure, intent, &inventory, newest),
+                check::workspace::others(azure, intent, &inventory, &newest),
             )
             .await;
             checks.extend(before);
@@ -186,7 +193,7 @@ pub(super) async fn look(
         Err(_) if checks.iter().any(|check| check.side == Side::SignIn && check.failed()) => {}
         Err(error) => checks.push(check::sign_in::unread(&error)),
     }
-    let days: Vec<u64> = facts.iter().filter_map(|facts| facts.events_a_day).collect();
+    let days: Vec<u64> = facts.iter().filter_map(|(_, facts)| facts.events_a_day).collect();
     let events_expected = (!days.is_empty()).then(|| days.iter().any(|events| *events > 0));
     Ok(Looked { checks, planned, events_expected })
 }

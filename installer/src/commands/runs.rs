@@ -133,7 +133,7 @@ impl Found {
         Ok(self.query(&query).await?.single().and_then(Value::as_u64).unwrap_or(0))
     }
 
-    async fn query(&self, query: &str) -> Result<Rows, AzureError> {
+    pub(super) async fn query(&self, query: &str) -> Result<Rows, AzureError> {
         let id = ResourceId::parse(&self.inventory.workspace.id)?;
         let version = api_version("Microsoft.OperationalInsights/workspaces").unwrap_or_default();
         let workspace = self.azure.get(&id, version).await?.unwrap_or_default();

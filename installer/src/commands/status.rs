@@ -97,6 +97,7 @@ impl Status {
         status.host(&found.azure, &found.site_id, &site).await;
         status.references(&found.azure, &found.site_id).await;
         status.runs(found).await;
+        status.silence(world, found).await;
         status.drift(world, found).await;
         status
     }
@@ -233,6 +234,18 @@ impl Status {
         self.runs = runs.into_iter().take(RUNS_SHOWN).collect();
         self.package(site.and_then(|site| tag(site, PACKAGE_TAG)));
         self.worker(site.and_then(|site| tag(site, WORKER_TAG)));
+    }
+
+    /// Names the accounts whose runs stay away: a worker that is dead writes no row that says so.
+    async fn silence(&mut self, world: &World, found: &Found) {
+        // Whoever may not query was told so by the runs.
+        let Ok(health) = found.health(world).await else { return };
+        self.problems.extend(
+            health
+                .silent
+                .iter()
+                .map(|silent| format!("{}: `mimecast-sentinel doctor` looks for the cause", silent.told())),
+        );
     }
 
     /// What a plan from the recorded answers would change: that is what someone has changed by hand.

@@ -29,9 +29,19 @@ pub struct Lines {
     held: Mutex<Option<Vec<Event>>>,
 }
 
+/// What stderr can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Screen {
+    /// Whether it may be coloured.
+    pub colour: bool,
+    /// Whether it is a terminal whose lines can be drawn again.
+    pub redraw: bool,
+}
+
 impl Lines {
-    /// A listener. `redraw` is whether stderr is a terminal whose lines can be drawn again.
-    pub fn new(loudness: Loudness, colour: bool, redraw: bool) -> Self {
+    /// A listener.
+    pub fn new(loudness: Loudness, screen: Screen) -> Self {
+        let Screen { colour, redraw } = screen;
         let moving = (redraw && loudness != Loudness::Quiet).then(Moving::new);
         Self { loudness, colour, moving, held: Mutex::new(None) }
     }

@@ -1,10 +1,17 @@
 //! Breaking texts into lines.
 
+/// How a line begins that is a command: it is copied, and so stays whole.
+const COMMANDS: [&str; 3] = ["az ", "azd ", "mimecast-sentinel "];
+
 /// A text in lines of at most this many columns, broken at spaces. What has no space stays whole, since
-/// ids and addresses are copied.
+/// ids and addresses are copied; so does a line that is a command.
 pub fn broken(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {
+        if COMMANDS.iter().any(|command| paragraph.starts_with(command)) {
+            lines.push(paragraph.to_owned());
+            continue;
+        }
         let mut line = String::new();
         for word in paragraph.split(' ') {
             if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > columns {
@@ -27,9 +34,36 @@ pub fn hanging(text: &str, indent: usize, columns: usize) -> String {
     broken(text, width).join(&format!("\n{}", " ".repeat(indent)))
 }
 
+/// Every line of a text broken in this way, with its further lines two columns under its own beginning.
+pub fn indented(text: &str, columns: usize) -> String {
+    let fitted = |line: &str| {
+        let told = line.trim_start();
+        let indent = line.chars().count() - told.chars().count();
+        if line.chars().count() <= columns {
+            return format!("{line}\n");
+        }
+        format!("{}{}\n", " ".repeat(indent), hanging(told, indent + 2, columns))
+    };
+    text.lines().map(fitted).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::hanging;
+    use super::{hanging, indented};
+
+    #[test]
+    fn a_failure_is_broken_at_spaces_and_what_is_copied_is_not() {
+        let id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-one";
+        let text = format!(
+            "error: could not read `{id}`\n  caused by: no network here\n    az login --tenant one-long-name.example.com\n"
+        );
+        assert_eq!(
+            indented(&text, 30),
+            format!(
+                "error: could not read\n  `{id}`\n  caused by: no network here\n    az login --tenant one-long-name.example.com\n"
+            )
+        );
+    }
 
     #[test]
     fn long_lines_break_at_spaces_under_their_own_beginning() {

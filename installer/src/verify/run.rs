@@ -209,7 +209,7 @@ pub(super) fn good(row: &Map<String, Value>) -> bool {
 }
 
 /// A text of a row.
-pub(super) fn text<'a>(row: &'a Map<String, Value>, column: &str) -> &'a str {
+pub(crate) fn text<'a>(row: &'a Map<String, Value>, column: &str) -> &'a str {
     row.get(column).and_then(Value::as_str).unwrap_or_default()
 }
 

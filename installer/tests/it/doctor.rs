@@ -1,6 +1,8 @@
 //! `doctor` finds what an installation would fail on, before it, and what is wrong with one that is there.
 
-use serde_json::Value;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 use simulator::arm::policy::{Condition, DenyPolicy};
 use simulator::state::role::CONTRIBUTOR;
 
@@ -91,4 +93,47 @@ async fn an_installation_that_works_is_good_and_one_with_an_open_door_is_not() {
     let open = stage.command("doctor", &["--output", "json"]).await.expect(1);
     assert_eq!(ids(&open, "failed"), ["keys"]);
     assert_eq!(stage.writes(mark), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_is_dead_is_not_well_however_good_its_last_run_was() {
+    let stage = Stage::start().await;
+    stage.command("install", &["--yes"]).await.expect(0);
+    stage.command("status", &[]).await.expect(0);
+    stage.simulator.state().edit(stage.simulator.workspace_id(), |body, _| {
+        body["properties"]["workspaceCapping"] = json!({ "dataIngestionStatus": "OverQuota" });
+    });
+    // That nothing arrives any more is seen though there is nothing to change.
+    let capped = stage.command("doctor", &["--output", "json"]).await.expect(0);
+    assert!(ids(&capped, "warning").contains(&"workspace-cap".to_owned()), "{}", capped.stdout);
+    stage.simulator.clock().advance(Duration::from_secs(3 * 86_400));
+    let dead = stage.command("doctor", &["--output", "json"]).await.expect(1);
+    assert_eq!(ids(&dead, "failed"), ["silent"], "{}", dead.stdout);
+    let status = stage.command("status", &[]).await.expect(1);
+    assert!(status.stdout.contains("no run was seen for 30 minutes"), "{}", status.stdout);
+    assert!(!status.stdout.contains("All is well"), "{}", status.stdout);
+    // Whoever has paused it need not be told.
+    stage.command("pause", &[]).await.expect(0);
+    let paused = stage.command("doctor", &["--output", "json"]).await.expect(0);
+    assert!(!ids(&paused, "failed").contains(&"silent".to_owned()), "{}", paused.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_cannot_be_written_hides_no_failure() {
+    let mut stage = Stage::start().await;
+    let nowhere = "no-such-folder/bundle.json";
+    let alone = stage.command("doctor", &["--pre", "--bundle", nowhere]).await.expect(1);
+    assert!(
+        alone.stderr.contains("could not write the bundle to `no-such-folder/bundle.json`"),
+        "{}",
+        alone.stderr
+    );
+    stage.environment.insert("AZURE_CLIENT_SECRET".to_owned(), "canary-wrong-value".to_owned());
+    let both = stage.command("doctor", &["--pre", "--bundle", nowhere]).await.expect(1);
+    assert!(both.stderr.contains("code: sign-in"), "{}", both.stderr);
+    assert!(
+        both.stderr.contains("could not write the bundle to `no-such-folder/bundle.json`"),
+        "{}",
+        both.stderr
+    );
 }

@@ -1,15 +1,18 @@
 //! Every command in the documentation is run, in the order in which a reader meets it.
 //!
 //! A command is a line of a block between fences that begins with a program of ours. What a reader fills in
-//! is filled in here: the package, a time, a secret in front of the command.
+//! is filled in here: the package, a time, a secret in front of the command. The programs lie as they do after
+//! `cargo build --release --bins`: beside each other.
 
 use std::path::{Path, PathBuf};
 
+use installer::answers::{Intent, Origin, yaml};
 use installer::deploy::package::Package;
+use installer::world::World;
 use simulator::data::DataPlane;
 use time::format_description::well_known::Rfc3339;
 
-use crate::stage::{Stage, package};
+use crate::stage::{Beside, Stage, package};
 
 const INSTALLER: &str = "mimecast-sentinel";
 const WORKER: &str = "mimecast-sentinel-worker";
@@ -88,15 +91,13 @@ async fn every_command_of_the_documentation_does_what_the_page_says() {
     }
     let old = r#"{"parameters": {"appName": {"value": "mimecast"}, "mimecastBaseURL": {"value": "https://eu-api.mimecast.com"}}}"#;
     std::fs::write(stage.directory.path().join("parameters.json"), old).expect("old parameters");
-    let package = package().display().to_string();
     let mut run = Vec::new();
     for page in PAGES {
         if page == "docs/operations.md" {
             // That page is about an installation that runs, with the queue that `backfill` and `replay` need.
             stage.answers("collect: {work_queue: always}\n");
-            let again =
-                ["install", "--answers", "answers.yaml", "--package", &package, "--yes", "--wait", "60s"];
-            stage.run(&again).await.expect(0);
+            let again = ["install", "--answers", "answers.yaml", "--yes", "--wait", "60s"];
+            stage.run_with(Beside::Worker, &again).await.expect(0);
         }
         for words in commands(page) {
             let shown = words.join(" ");
@@ -112,13 +113,9 @@ async fn every_command_of_the_documentation_does_what_the_page_says() {
                 continue;
             }
             let command = arguments[0].clone();
-            // Nobody can be asked here, and a debug build has no package built in.
+            // Nobody can be asked here.
             if ["install", "upgrade", "rotate", "teardown"].contains(&command.as_str()) {
                 arguments.push("--yes".to_owned());
-            }
-            if ["install", "plan"].contains(&command.as_str()) && !arguments.contains(&"--package".to_owned())
-            {
-                arguments.extend(["--package".to_owned(), package.clone()]);
             }
             if command == "install" {
                 arguments.extend(["--wait".to_owned(), "60s".to_owned()]);
@@ -127,7 +124,7 @@ async fn every_command_of_the_documentation_does_what_the_page_says() {
                 renewed(&mut stage);
             }
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            let ended = stage.run(&arguments).await;
+            let ended = stage.run_with(Beside::Worker, &arguments).await;
             let expected: &[i32] = match command.as_str() {
                 // There is something to do, or nothing any more.
                 "plan" => &[0, 10],
@@ -180,6 +177,39 @@ async fn worker(stage: &Stage, arguments: &[String]) -> std::process::Output {
         .output()
         .await
         .expect("the worker runs")
+}
+
+/// The YAML blocks of the pages for people.
+fn answers_shown() -> Vec<(&'static str, String)> {
+    let mut shown = Vec::new();
+    for page in PAGES {
+        let text = std::fs::read_to_string(root().join(page)).expect("a page");
+        let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        shown.extend(blocks.map(|block| (page, block.to_owned())));
+    }
+    shown
+}
+
+#[test]
+fn the_answers_that_a_page_shows_are_complete_as_they_stand() {
+    let shown = answers_shown();
+    assert!(shown.iter().any(|(page, _)| *page == "README.md"), "the README shows answers");
+    let credentials = ["MIMECAST_CLIENT_ID", "MIMECAST_CLIENT_SECRET"];
+    let credentials = credentials.map(|name| (name.to_owned(), "value".to_owned()));
+    let world = World::with_environment(credentials.into());
+    for (page, text) in shown {
+        let given = yaml::read(&text, |line| Origin::File { file: page.to_owned(), line });
+        let given = given.unwrap_or_else(|problems| panic!("{page}: {problems:?}"));
+        let intent = Intent::of(&given, &world);
+        let intent = intent.unwrap_or_else(|problems| panic!("{page}: {problems:?}"));
+        assert_eq!(intent.cloud.name, "public");
+        // The search begins with what people read.
+        let seed = std::fs::read_to_string(root().join("fuzz/seeds/answers/readme")).expect("a seed");
+        assert!(
+            page != "README.md" || seed == text,
+            "fuzz/seeds/answers/readme is not what the README shows"
+        );
+    }
 }
 
 #[test]

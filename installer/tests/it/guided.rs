@@ -4,7 +4,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 
-use crate::stage::{Stage, package};
+use crate::stage::{Beside, Stage};
 use crate::terminal::Terminal;
 
 const ENTER: &str = "\r";
@@ -14,11 +14,12 @@ const CTRL_C: &str = "\x03";
 
 /// Starts a command at a terminal, with everything at hand but answers.
 fn start(stage: &Stage, columns: u16, arguments: &[&str]) -> (Terminal, Child) {
-    let package = package();
-    let mut command = stage.binary(arguments);
-    if arguments[0] != "answers" {
-        command.args(["--package", package.to_str().unwrap()]);
-    }
+    start_with(stage, Beside::Worker, columns, arguments)
+}
+
+/// The same of an installer that has its worker beside it, or has not.
+fn start_with(stage: &Stage, beside: Beside, columns: u16, arguments: &[&str]) -> (Terminal, Child) {
+    let mut command = stage.binary_with(beside, arguments);
     let terminal = Terminal::of(&mut command, columns);
     let child = command.spawn().expect("starts");
     (terminal, child)
@@ -293,4 +294,37 @@ async fn a_narrow_terminal_and_one_without_colour_are_led_as_well() {
             assert!(!entry || plain.chars().count() <= usize::from(columns), "{plain}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_worker_package_nobody_is_asked_anything() {
+    let (stage, ..) = without_credentials().await;
+    for command in ["install", "plan"] {
+        let mark = stage.simulator.journal().len();
+        let (terminal, mut child) = start_with(&stage, Beside::Nothing, 100, &[command]);
+        let (code, drawn) = terminal.end(&mut child).await;
+        assert_eq!(code, Some(1), "{drawn}");
+        assert!(drawn.contains("--package") && drawn.contains("code: package"), "{drawn}");
+        assert!(!drawn.contains("Name ["), "{drawn}");
+        assert_eq!(stage.simulator.journal().since(mark).len(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_is_kept_also_where_the_plan_is_refused() {
+    let (stage, id, secret) = without_credentials().await;
+    stage.take_all_roles();
+    let all = but_credentials(&stage);
+    let mut all: Vec<&str> = all.iter().map(String::as_str).collect();
+    all[0] = "install";
+    all.extend(["--save-answers", "saved.yaml"]);
+    let (mut terminal, mut child) = start(&stage, 100, &all);
+    terminal.answer("Credentials:", ENTER).await;
+    type_credentials(&mut terminal, &id, &secret).await;
+    terminal.answer("Is this right:", ENTER).await;
+    let (code, drawn) = terminal.end(&mut child).await;
+    assert_eq!(code, Some(1), "{drawn}");
+    let saved = std::fs::read_to_string(stage.directory.path().join("saved.yaml")).expect("it was written");
+    assert!(saved.contains("resource_group: rg-mimecast-audit"), "{saved}");
+    assert!(!saved.contains(&secret) && !saved.contains(&id), "{saved}");
 }

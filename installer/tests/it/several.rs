@@ -156,3 +156,36 @@ async fn an_account_is_proven_by_its_own_run_and_not_blamed_for_another() {
     let keys: BTreeSet<&str> = rows.iter().filter_map(|row| row["eventKey_s"].as_str()).collect();
     assert_eq!((rows.len() as u64, keys.len() as u64), (2 * EVENTS, 2 * EVENTS));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_account_is_looked_for_among_what_another_installation_delivers() {
+    let mut stage = Stage::start().await;
+    stage.with_accounts(&["a", "b"]).await;
+    let other = ["--yes", "--wait", "60s", "--name", "other", "--resource-group", "rg-other"];
+    stage.command("install", &other).await.expect(0);
+    stage.at_rest().await;
+    let document = stage.command("doctor", &["--pre", "--output", "json"]).await.expect(1).json();
+    let checks = document["checks"].as_array().expect("checks");
+    let same = checks.iter().find(|check| check["id"] == "same-account").expect("it is found");
+    let told = same["result"].as_str().expect("a text");
+    assert!(told.contains("the newest event of the account `a`, `b` is there already"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_fails_does_not_hide_behind_one_that_works() {
+    let mut stage = Stage::start().await;
+    let accounts = stage.with_accounts(&["a", "b"]).await;
+    stage.command("install", &["--yes", "--wait", "60s"]).await.expect(0);
+    stage.at_rest().await;
+    accounts[1].mimecast.configure(|settings| settings.product = false);
+    accounts[1].mimecast.expire_tokens();
+    stage.tick().await;
+    let document = stage.command("doctor", &["--output", "json"]).await.expect(1).json();
+    let runs = |state: &str| {
+        let checks = document["checks"].as_array().expect("checks").iter();
+        let runs = checks.filter(|check| check["id"] == "last-run" && check["state"] == state);
+        runs.map(|check| check["result"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(runs("good").iter().any(|run| run.contains("account `a`")), "{document:#}");
+    assert!(runs("failed").iter().any(|run| run.contains("account `b`")), "{document:#}");
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use contract::resources::INSTALLATION_TAG;
@@ -47,6 +48,17 @@ pub(crate) struct Stage {
     pub(crate) simulator: Simulator,
     pub(crate) directory: tempfile::TempDir,
     pub(crate) environment: BTreeMap<String, String>,
+    /// Folders of programs, apart from where cargo leaves everything beside each other.
+    programs: OnceLock<[tempfile::TempDir; 2]>,
+}
+
+/// What lies beside the installer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// Nothing.
+    Nothing,
+    /// The worker's package, as after `cargo build --bins` or in what is given out.
+    Worker,
 }
 
 impl Stage {
@@ -66,7 +78,7 @@ impl Stage {
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
-        let stage = Self { simulator, directory, environment };
+        let stage = Self { simulator, directory, environment, programs: OnceLock::new() };
         stage.answers("");
         stage
     }
@@ -116,7 +128,30 @@ mimecast:
 
     /// The binary in the hermetic environment, not started yet.
     pub(crate) fn binary(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mimecast-sentinel"));
+        self.prepare(Path::new(env!("CARGO_BIN_EXE_mimecast-sentinel")), arguments)
+    }
+
+    /// The same of an installer that has its worker beside it, or has not.
+    pub(crate) fn binary_with(&self, beside: Beside, arguments: &[&str]) -> Command {
+        let folders = self.programs.get_or_init(|| {
+            let installer = Path::new(env!("CARGO_BIN_EXE_mimecast-sentinel"));
+            let folder = || {
+                // Under the target's folder a program is linked, and not copied.
+                let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+                std::fs::hard_link(installer, folder.path().join("mimecast-sentinel")).expect("links");
+                folder
+            };
+            let folders = [folder(), folder()];
+            let beside = folders[1].path().join("mimecast-sentinel-worker.zip");
+            std::fs::hard_link(package(), beside).expect("links");
+            folders
+        });
+        let folder = &folders[usize::from(beside == Beside::Worker)];
+        self.prepare(&folder.path().join("mimecast-sentinel"), arguments)
+    }
+
+    fn prepare(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .env_clear()
@@ -129,7 +164,15 @@ mimecast:
 
     /// Runs the binary.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Run {
-        let mut command = self.binary(arguments);
+        Self::ended(self.binary(arguments)).await
+    }
+
+    /// Runs an installer that has its worker beside it, or has not.
+    pub(crate) async fn run_with(&self, beside: Beside, arguments: &[&str]) -> Run {
+        Self::ended(self.binary_with(beside, arguments)).await
+    }
+
+    async fn ended(mut command: Command) -> Run {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let output = tokio::time::timeout(RUN_LIMIT, command.output()).await.expect("ends").expect("runs");
         Run {

@@ -53,6 +53,24 @@ pub(crate) static KINDS: &[Kind] = &[
         ..Kind::BASE
     },
     Kind {
+        name: "Microsoft.Storage/storageAccounts/fileServices",
+        versions: VERSIONS,
+        place: Place::Child,
+        created: StatusCode::OK,
+        methods: &["PUT"],
+        write: default_only,
+        ..Kind::BASE
+    },
+    // Older connectors keep their place in one; ours has none.
+    Kind {
+        name: "Microsoft.Storage/storageAccounts/fileServices/shares",
+        versions: VERSIONS,
+        place: Place::Child,
+        etag: true,
+        write: share,
+        ..Kind::BASE
+    },
+    Kind {
         name: "Microsoft.Storage/storageAccounts/queueServices",
         versions: VERSIONS,
         place: Place::Child,
@@ -138,7 +156,7 @@ fn account(write: &mut Write<'_>) -> Result<(), ArmError> {
     });
     write.set("primaryEndpoints", primary);
     if write.existing.is_none() {
-        for service in ["blobServices", "queueServices"] {
+        for service in ["blobServices", "queueServices", "fileServices"] {
             let id = format!("{}/{service}/default", write.id);
             let resource_type = format!("{}/{service}", KINDS[0].name);
             let body = json!({
@@ -175,6 +193,18 @@ fn legal_name(name: &str) -> bool {
         && !name.contains("--")
         && !name.starts_with('-')
         && !name.ends_with('-')
+}
+
+/// A file share
+/// (<https://learn.microsoft.com/rest/api/storagerp/file-shares/create>).
+fn share(write: &mut Write<'_>) -> Result<(), ArmError> {
+    if !legal_name(write.name()) {
+        let message = format!("The specified resource name '{}' contains invalid characters.", write.name());
+        return Err(ArmError::bad("InvalidResourceName", message));
+    }
+    write.default("shareQuota", json!(5120));
+    write.default("enabledProtocols", json!("SMB"));
+    Ok(())
 }
 
 fn container(write: &mut Write<'_>) -> Result<(), ArmError> {

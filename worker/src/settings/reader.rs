@@ -132,7 +132,7 @@ impl Reader<'_> {
         {
             let whose = match kind {
                 HostKind::Mimecast => "an https host under mimecast.com",
-                HostKind::Azure => "an https host of the Azure cloud",
+                HostKind::Azure | HostKind::Site => "an https host of the Azure cloud",
             };
             self.problem(
                 name,

@@ -80,6 +80,8 @@ fn a_poisoned_address_in_a_setting_is_refused_by_name() {
             format!("https://person:word@{host}/"),
             elsewhere.url("https").replace("https://", &format!("https://{host}@")),
             "https://169.254.169.254/".to_owned(),
+            "https://anybody.westeurope.cloudapp.azure.com/".to_owned(),
+            "https://anybody.azurewebsites.net/".to_owned(),
         ] {
             let (mut one, mut more) = (complete(), several.clone());
             one.insert(setting.to_owned(), poisoned.clone());

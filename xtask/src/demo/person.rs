@@ -81,13 +81,26 @@ impl Person {
         self.run_to(&["plan", "--answers", ANSWERS, "--package", WORKER], 10).await
     }
 
+    /// Runs a command with the answers, to the end that is expected of it, and gives all that it printed.
+    #[cfg(test)]
+    pub(super) async fn ends(&self, arguments: &[&str], expected: i32) -> Result<String> {
+        let answers = ["--answers", ANSWERS];
+        self.run_to(&arguments.iter().copied().chain(answers).collect::<Vec<_>>(), expected).await
+    }
+
+    /// What a command has written to the folder.
+    #[cfg(test)]
+    pub(super) fn written(&self, name: &str) -> Result<String> {
+        fs::read_to_string(self.folder.path().join(name)).with_context(|| format!("reading {name}"))
+    }
+
     /// Has a bundle made for a person who helps, and gives it.
     #[cfg(test)]
     pub(super) async fn bundle(&self) -> Result<String> {
         const BUNDLE: &str = "bundle.json";
         let arguments = ["doctor", "--answers", ANSWERS, "--package", WORKER, "--bundle", BUNDLE];
         self.run_to(&arguments, 0).await?;
-        fs::read_to_string(self.folder.path().join(BUNDLE)).context("reading the bundle")
+        self.written(BUNDLE)
     }
 
     /// Removes the installation, and gives all that was printed.

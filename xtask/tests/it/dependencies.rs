@@ -100,3 +100,27 @@ fn the_version_stands_in_one_place() {
     }
     assert_eq!(dependencies(true).len(), members.len(), "each member is looked at");
 }
+
+#[test]
+fn every_crate_is_held_by_the_lints_and_none_has_unsafe_code() {
+    let texts = sources::texts();
+    let text = |path: &str| {
+        let found = texts.iter().find(|source| source.path == path);
+        found.unwrap_or_else(|| panic!("{path}")).text.clone()
+    };
+    assert!(text("Cargo.toml").contains("unsafe_code = \"forbid\""), "the workspace forbids it");
+    let manifests: Vec<&str> = texts
+        .iter()
+        .map(|source| source.path.as_str())
+        .filter(|path| path.ends_with("/Cargo.toml") && *path != "fuzz/Cargo.toml")
+        .collect();
+    assert!(manifests.len() >= 5, "{manifests:?}");
+    for manifest in manifests {
+        assert!(text(manifest).contains("[lints]\nworkspace = true\n"), "{manifest}");
+    }
+    // libFuzzer's macro exports a symbol, which counts as unsafe: what is ours there is a module beside it.
+    let targets = texts.iter().filter(|source| source.path.starts_with("fuzz/fuzz_targets/"));
+    for target in targets {
+        assert!(target.text.contains("#[forbid(unsafe_code)]\n#[path"), "{}", target.path);
+    }
+}

@@ -9,6 +9,7 @@ use crate::answers::keys::{self, Key};
 use crate::answers::prompt::{self, Kept, Topic};
 use crate::answers::secret::{SecretSource, Secrets, usable};
 use crate::azure::http_client;
+use crate::check::mimecast::FirstRun;
 use crate::check::{self, State};
 use crate::commands::gather;
 use crate::mimecast;
@@ -171,7 +172,7 @@ impl Guide<'_> {
         let mut tried = Tried::Good;
         for account in &intent.accounts {
             let seen = mimecast::look(&http, account, &secrets, self.world.now(), reach).await;
-            for check in check::mimecast::checks(&intent, account, &seen, true) {
+            for check in check::mimecast::checks(&intent, account, &seen, FirstRun::ToCome) {
                 let mut text = check.result.clone();
                 for more in check.remedy.as_deref().into_iter().chain(check.link) {
                     text = format!("{text}\n{more}");

@@ -1,5 +1,6 @@
 //! Single calls: what is retried, what is refused, what is sent.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -229,6 +230,28 @@ async fn each_attempt_has_an_id_of_its_own_and_the_errors_have_azures() {
     assert_eq!(with_ours.request_id(), Some(sent[2].as_str()));
     let agent = stand.calls()[0].header("user-agent").unwrap().to_owned();
     assert!(agent.starts_with("mimecast-sentinel/"), "{agent}");
+}
+
+#[tokio::test]
+async fn a_machine_without_a_network_is_not_waited_for_and_says_so() {
+    let mut long = timings();
+    (long.calls.first_delay, long.calls.within) = (Duration::ZERO, Duration::from_secs(86_400));
+    let stand = Stand::with_timings(long, []).await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hearer = Arc::clone(&told);
+    stand.azure.tell_of_repeats(move |text| hearer.lock().unwrap().push(text.to_owned()));
+    stand.ground.stop();
+    // The listener is gone once its task has ended; the port may answer a moment longer.
+    let address = (stand.root().host_str().unwrap().to_owned(), stand.root().port().unwrap());
+    while tokio::net::TcpStream::connect(address.clone()).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let error = stand.azure.get(&site(), VERSION).await.unwrap_err();
+    assert!(matches!(error, AzureError::GaveUp { attempts: 3, .. }), "{error:?}");
+    assert!(error.hint().unwrap().text.contains("HTTPS_PROXY"));
+    let told = told.lock().unwrap().clone();
+    let [once] = told.as_slice() else { panic!("it is told once: {told:?}") };
+    assert!(once.contains("127.0.0.1") && once.contains("tried again, 3 times"), "{once}");
 }
 
 #[tokio::test]
