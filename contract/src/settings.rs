@@ -103,6 +103,8 @@ settings! {
     MIMECAST_SENTINEL_PACKAGE = "MIMECAST_SENTINEL_PACKAGE";
     /// The answers that made the installation, compact JSON without secrets.
     MIMECAST_SENTINEL_ANSWERS = "MIMECAST_SENTINEL_ANSWERS";
+    /// What ran before an upgrade whose trial is not over, compact JSON; the installer takes it away after the trial.
+    MIMECAST_SENTINEL_TRIAL = "MIMECAST_SENTINEL_TRIAL";
     /// The port that the Functions host tells the worker to listen on.
     FUNCTIONS_CUSTOMHANDLER_PORT = "FUNCTIONS_CUSTOMHANDLER_PORT";
 }

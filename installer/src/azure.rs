@@ -31,6 +31,8 @@ use contract::cloud::CloudProfile;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 use url::Url;
 
 pub use blob::{Access, Uploaded};
@@ -180,6 +182,20 @@ impl Azure {
             Err(error) if means_absent(&error) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The time by Azure's own clock, to the second, as its answer to reading this resource is dated.
+    ///
+    /// # Errors
+    /// As [`Azure::get`]; [`AzureError::Incomplete`] where the answer has no date.
+    pub async fn time(&self, id: &ResourceId, api_version: &str) -> Result<OffsetDateTime, AzureError> {
+        let what = format!("reading {id}");
+        let answer =
+            self.send(&self.manage(what.clone(), Method::GET, self.resource_url(id, api_version)?)).await?;
+        answer
+            .header("date")
+            .and_then(|date| OffsetDateTime::parse(&date.replace("GMT", "+0000"), &Rfc2822).ok())
+            .ok_or(AzureError::Incomplete { what, missing: "date" })
     }
 
     /// Creates or replaces the resource, waits for the end of the operation, and gives the resource

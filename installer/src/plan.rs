@@ -25,6 +25,7 @@ pub mod template;
 mod tests;
 mod title;
 pub mod trial;
+pub mod unproven;
 mod vault;
 
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ use ids::Ids;
 pub use role::role_command;
 pub use step::{Action, Finding, PackageBefore, Rotation, Severity, Step, Trial, Tuned, Watched};
 use template::{TemplateError, Templates};
+pub use unproven::Unproven;
 
 /// The worker package that shall run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,10 +167,11 @@ fn made(
     planner.unwanted_content()?;
     planner.package(package)?;
     match trial_limit_secs {
-        Some(limit_secs) => planner.trial(package, limit_secs),
+        Some(limit_secs) => planner.trial(package, None, limit_secs)?,
         None => planner.prune(),
     }
     planner.take_back()?;
+    planner.end_trial();
     Ok(planner.finish())
 }
 
@@ -183,6 +186,7 @@ pub fn rollback(intent: &Intent, inventory: &Inventory, limit_secs: u64) -> Resu
     let mut planner = Planner::new(intent, inventory, templates, &ids, &resources);
     planner.go_back(limit_secs)?;
     planner.take_back()?;
+    planner.end_trial();
     Ok(planner.finish())
 }
 

@@ -96,6 +96,9 @@ pub enum ProvisionError {
         #[source]
         source: KeptError,
     },
+    /// The worker could not be published, and what was changed for it was put back.
+    #[error("the worker could not be published, and what ran before was put back")]
+    NotPublished(#[source] Box<ProvisionError>),
     /// What an upgrade changed does not work, and what was there could not be put back.
     #[error("could not finish {title}")]
     Trial {
@@ -276,7 +279,17 @@ pub async fn provision(
                     title: step.title.clone(),
                     error: error.to_string(),
                 });
-                failure.get_or_insert(error);
+                match (&failure, &error) {
+                    // What became of what was tried matters more than that the person wanted to stop.
+                    (
+                        Some(ProvisionError::Stopped),
+                        ProvisionError::NotPublished(_)
+                        | ProvisionError::Trial { .. }
+                        | ProvisionError::Rotate { .. },
+                    )
+                    | (None, _) => failure = Some(error),
+                    (Some(_), _) => {}
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use time::macros::format_description;
 
 /// A clock that follows the machine's and can be moved forward or back, so that waits of minutes
 /// pass in tests without sleeping.
@@ -24,6 +25,11 @@ impl Clock {
         OffsetDateTime::now_utc() + offset
     }
 
+    /// The present time as the header `Date` has it.
+    pub fn http_date(&self) -> String {
+        http_date(self.now())
+    }
+
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         let nanos = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
@@ -35,4 +41,12 @@ impl Clock {
         let nanos = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
         self.offset_nanos.fetch_sub(nanos, Ordering::SeqCst);
     }
+}
+
+/// A time as the header `Date` has it.
+pub(crate) fn http_date(at: OffsetDateTime) -> String {
+    let format = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    at.format(&format).unwrap_or_default()
 }

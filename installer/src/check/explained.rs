@@ -322,6 +322,11 @@ pub const ALL: &[Explained] = &[
         "Remove it by hand if it is yours.",
     ),
     id(
+        "upgrade-unproven",
+        "An upgrade was stopped before its trial was over. What ran before it is noted in the app.",
+        "`upgrade` tries what is there to the end, `upgrade --rollback` puts back what ran before.",
+    ),
+    id(
         "vault-deleted-elsewhere",
         "A deleted vault of somebody else holds the name.",
         "Choose another `name`, or `vault.on_deleted: new-name`.",

@@ -15,7 +15,7 @@ use crate::azure::permission::allows;
 use crate::azure::{Azure, ResourceId};
 use crate::inventory::{Caller, Inventory};
 use crate::plan::template::api_version;
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Plan, Trial, Watched};
 
 const LINK: &str = "https://learn.microsoft.com/azure/role-based-access-control/role-assignments-cli";
 /// A secret is written through ARM, or by the vault's own API where ARM refuses it.
@@ -213,6 +213,11 @@ fn needs(inventory: &Inventory, plan: &Plan) -> Vec<Need> {
             Action::TryPackage(trial) => {
                 need(&trial.watched.site_id, "Microsoft.Web/sites/host/listkeys/action");
                 need(&trial.watched.site_id, "Microsoft.Web/sites/config/write");
+            }
+            Action::BeginTrial(Trial { watched: Watched { site_id, .. }, .. })
+            | Action::EndTrial { site_id } => {
+                need(site_id, "Microsoft.Web/sites/config/list/action");
+                need(site_id, "Microsoft.Web/sites/config/write");
             }
             Action::MigrateTable { id, .. } => {
                 need(id, "Microsoft.OperationalInsights/workspaces/tables/migrate/action");

@@ -9,11 +9,13 @@ use super::arguments::{Global, InstallOptions, tuned_content};
 use super::guided::{self, Lead, Opening};
 use super::interruption::Wishes;
 use super::package::Source;
-use super::{gather, plan, unwritable};
+use super::{gather, plan, unwritable, upgrade};
 use crate::answers::{Intent, Origin, file, yaml};
 use crate::azure::{Azure, Hint, ResourceId};
+use crate::plan::rotation::ROTATE_STEP;
+use crate::plan::trial::TRIAL_STEP;
 use crate::plan::{Plan, Severity};
-use crate::provision::{Failed, Material, ProvisionError, Provisioned, provision};
+use crate::provision::{Failed, Material, ProvisionError, Provisioned, RotateError, provision};
 use crate::ui::failure::Kind;
 use crate::ui::{Code, Event, Failure, Ui, human};
 use crate::verify::{Report, probe};
@@ -225,12 +227,25 @@ pub fn unfinished(failed: Failed) -> Failure {
         ),
         error => Failure::of(error),
     };
-    if matches!(failed.source, ProvisionError::Kept { .. }) {
+    if failure.code == Code::Package {
         // Without a refusal of Azure's there is no hint of its own.
         failure.hint.get_or_insert_with(not_kept);
     }
-    if matches!(failed.source, ProvisionError::Stopped) {
-        failure.kind = Kind::Interrupted;
+    match &failed.source {
+        ProvisionError::Stopped => {
+            failure.kind = Kind::Interrupted;
+            let made = &failed.provisioned.resources;
+            for (step, what) in [(TRIAL_STEP, "what is new"), (ROTATE_STEP, "the new value")] {
+                if let Some(result) = made.get(step) {
+                    failure.problems.extend(upgrade::what_became(what, result));
+                }
+            }
+        }
+        ProvisionError::Rotate { source: RotateError::OldStays { .. }, .. } => failure.problems.push(
+            "what to do: run the same command with the same value again, which disables the old version after a good run; or disable it in the vault yourself"
+                .to_owned(),
+        ),
+        _ => {}
     }
     failure.after(failed.provisioned.done, TO_GO_ON)
 }

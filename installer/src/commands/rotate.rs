@@ -12,6 +12,7 @@ use crate::azure::http_client;
 use crate::mimecast::{self, MimecastError};
 use crate::plan::rotation::{ROTATE_STEP, rotation};
 use crate::provision::Material;
+use crate::ui::failure::Kind;
 use crate::ui::{Code, Event, Failure, Ui, human};
 use crate::world::World;
 
@@ -48,7 +49,7 @@ pub(super) async fn run(
     let material = Material { secrets: secrets.into_values(), package: None };
     let made = install::carry_out(&found.azure, ui, world, &plan, &material).await?;
     let result = made.resources.get(ROTATE_STEP).cloned().unwrap_or_default();
-    if let Some(failure) = not_good(&result) {
+    if let Some(failure) = not_good(&result).or_else(|| unproven(&result)) {
         return Err(failure);
     }
     let names = |list: &Value| -> String {
@@ -68,6 +69,22 @@ pub(super) async fn run(
 /// What the person reads when new values were not good; `None` where they were.
 pub fn not_good(rotation: &Value) -> Option<Failure> {
     upgrade::put_back_failure("the new value was not good, and the old one was put back", rotation)
+}
+
+/// What the person reads when new values are in use and nobody could look whether they work; `None` where it was
+/// looked.
+pub fn unproven(rotation: &Value) -> Option<Failure> {
+    let reason = rotation["unproven"].as_str()?;
+    let mut failure = Failure::user(
+        Code::Unproven,
+        format!("the new value is in use and was not proven, since no run could be looked at: {reason}"),
+    );
+    failure.kind = Kind::Partial;
+    failure.problems.push("the old version stays enabled beside the new one".to_owned());
+    if let Some(advice) = rotation["advice"].as_str() {
+        failure.problems.push(format!("what to do: {advice}; with it run the same command with the same value again: a good run then proves it, and the old version is disabled"));
+    }
+    Some(failure)
 }
 
 /// The paths of the accounts that are meant: each of several accounts has one secret, with all that is

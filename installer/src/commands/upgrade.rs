@@ -74,16 +74,47 @@ pub(super) async fn run(
     if let Some(failure) = not_good(what, &current, &trial) {
         return Err(failure);
     }
-    let text = match (options.rollback, trial.is_null()) {
-        (false, true) if first => {
+    let unseen = unseen(&trial);
+    let text = match (options.rollback, &unseen) {
+        (false, _) if first => {
             "Published. The first run starts within one period; `mimecast-sentinel status` shows it.\n"
+                .to_owned()
         }
-        (true, _) => "Went back to the package before: a good run of it was seen.\n",
-        (false, true) => "Upgraded. The worker is the same as before.\n",
-        (false, false) => "Upgraded: host, timer and a good run were seen.\n",
+        (true, None) => "Went back to the package before: a good run of it was seen.\n".to_owned(),
+        (true, Some(unseen)) => {
+            format!("Went back to the package before: host and timer were seen.\n{unseen}")
+        }
+        (false, _) if trial.is_null() => "Upgraded. The worker is the same as before.\n".to_owned(),
+        (false, None) => "Upgraded: host, timer and a good run were seen.\n".to_owned(),
+        (false, Some(unseen)) => format!("Upgraded: host and timer were seen.\n{unseen}"),
     };
-    ui.data(text, &json!({ "plan": plan, "trial": trial })).map_err(unwritable)?;
+    ui.data(&text, &json!({ "plan": plan, "trial": trial })).map_err(unwritable)?;
     Ok(0)
+}
+
+/// What the person reads when a trial was passed and no run could be looked at; `None` where one was seen.
+fn unseen(trial: &Value) -> Option<String> {
+    let reason = trial["unseen"].as_str()?;
+    let advice = trial["advice"].as_str().unwrap_or("`mimecast-sentinel status` looks again");
+    Some(format!("No run was looked at, so none has proven it: {reason}; {advice}.\n"))
+}
+
+/// What became of a trial or a rotation, for a person who stopped the command while it went on; nothing where it
+/// had not ended.
+pub(super) fn what_became(what: &str, result: &Value) -> Vec<String> {
+    let mut told = Vec::new();
+    if let Some(reason) = put_back(result) {
+        told.push(format!("{what} was not good, and what was there before was put back: {reason}"));
+    } else if let Some(reason) = result["unproven"].as_str().or(result["unseen"].as_str()) {
+        told.push(format!("{what} is in use, and no run that proves it could be looked at: {reason}"));
+    } else if result["passed"] == true || result["rotated"].as_array().is_some_and(|names| !names.is_empty())
+    {
+        told.push(format!("{what} is in use, and a good run was seen"));
+    }
+    if let Some(advice) = result["advice"].as_str() {
+        told.push(format!("what to do: {advice}"));
+    }
+    told
 }
 
 /// What the person reads when a trial was not passed and package `before` was put back; `None` where it was

@@ -12,20 +12,47 @@ use crate::azure::{Azure, AzureError, ResourceId};
 use crate::plan::tag;
 use crate::plan::template::{RESOURCES_VERSION, SITES_VERSION};
 
+/// What an app runs after a publication that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runs {
+    /// What it ran before: Azure did not take the package.
+    AsBefore,
+    /// The one or the other: nobody has seen the end.
+    Either,
+}
+
+/// A publication that failed.
+#[derive(Debug)]
+pub struct Unpublished {
+    /// What the app runs.
+    pub runs: Runs,
+    /// Why.
+    pub source: AzureError,
+}
+
+impl From<AzureError> for Unpublished {
+    fn from(source: AzureError) -> Self {
+        let runs = match source.cause() {
+            AzureError::StillRunning { .. } | AzureError::Send { .. } => Runs::Either,
+            _ => Runs::AsBefore,
+        };
+        Self { runs, source }
+    }
+}
+
 /// Publishes the package and names it and its worker in the app's tags, so that the next run knows what is
 /// there; beside it the package before, or none.
 /// Gives the site as Azure has it.
 ///
 /// # Errors
-/// [`AzureError`] when the app is not there or the publication fails; the app then runs what it ran
-/// before.
+/// [`Unpublished`] when the app is not there or the publication fails.
 pub async fn publish(
     azure: &Azure,
     site_id: &ResourceId,
     package: Bytes,
     sha256: &str,
     previous: Option<&str>,
-) -> Result<Value, AzureError> {
+) -> Result<Value, Unpublished> {
     let what = format!("publishing to {site_id}");
     let site = azure
         .get(site_id, SITES_VERSION)
@@ -39,19 +66,33 @@ pub async fn publish(
     let worker = package::worker_hash(&package).unwrap_or_default();
     azure.publish(&scm, service, package, Access::JustGranted).await?;
 
-    let mut tags = json!({ PACKAGE_TAG: sha256, WORKER_TAG: worker });
+    let names = json!({ PACKAGE_TAG: sha256, WORKER_TAG: worker });
+    name(azure, site_id, &site, names, previous)
+        .await
+        .map_err(|source| Unpublished { runs: Runs::Either, source })?;
+    Ok(site)
+}
+
+/// Writes the app's tags: those given, and the package before.
+async fn name(
+    azure: &Azure,
+    site_id: &ResourceId,
+    site: &Value,
+    mut tags: Value,
+    previous: Option<&str>,
+) -> Result<(), AzureError> {
     if let Some(previous) = previous {
         tags[PREVIOUS_PACKAGE_TAG] = previous.into();
     }
     let id = ResourceId::parse(&format!("{}/providers/Microsoft.Resources/tags/default", site_id.path()))?;
     let body = json!({ "operation": "Merge", "properties": { "tags": tags } });
     azure.patch(&id, RESOURCES_VERSION, &body).await?;
-    if let (None, Some(named)) = (previous, tag(&site, PREVIOUS_PACKAGE_TAG)) {
+    if let (None, Some(named)) = (previous, tag(site, PREVIOUS_PACKAGE_TAG)) {
         let tags = json!({ PREVIOUS_PACKAGE_TAG: named });
         let body = json!({ "operation": "Delete", "properties": { "tags": tags } });
         azure.patch(&id, RESOURCES_VERSION, &body).await?;
     }
-    Ok(site)
+    Ok(())
 }
 
 /// The host of the publishing service: apps with unique host names have another than

@@ -89,6 +89,12 @@ impl Planner<'_> {
             self.kept.push(Kept { key: "publish".to_owned(), title: "worker package".to_owned() });
             return Ok(());
         }
+        // A package that was never seen to work is none to go back to.
+        let previous = match self.unproven().and_then(|unproven| unproven.package) {
+            Some(before) if before.sha256 == package.sha256 => before.previous,
+            Some(before) => Some(before.sha256),
+            None => current,
+        };
         let grant = self.grant(PACKAGES_CONTAINER)?;
         let container_url = self.container_url(PACKAGES_CONTAINER);
         // Without it only going back to this package is not possible later.
@@ -121,8 +127,9 @@ impl Planner<'_> {
             action: Action::Publish {
                 site_id: self.ids.function_app.clone(),
                 sha256: package.sha256.clone(),
-                previous: current,
+                previous,
                 stored_in,
+                put_back: None,
             },
             depends_on: before,
             change: Change::Run,
@@ -134,6 +141,13 @@ impl Planner<'_> {
     /// Deletes the packages that are neither the present one nor the one before, where a new one is
     /// published without a trial.
     pub(super) fn prune(&mut self) {
+        if self.unproven().is_some() {
+            self.findings.push(Finding::notes(
+                "upgrade-unproven",
+                "an upgrade was stopped before its trial was over; `mimecast-sentinel upgrade` tries what is there \
+                 to the end, and `upgrade --rollback` puts back what ran before",
+            ));
+        }
         let site = self.inventory.resource(&self.ids.function_app);
         let before = site.and_then(|site| tag(site, PACKAGE_TAG)).map(str::to_owned);
         let older = site.and_then(|site| tag(site, PREVIOUS_PACKAGE_TAG)).is_some();
@@ -143,7 +157,8 @@ impl Planner<'_> {
         else {
             return;
         };
-        let keep = vec![sha256.clone(), before];
+        let mut keep = vec![sha256.clone(), before];
+        keep.extend(self.unproven().and_then(|unproven| unproven.package).map(|before| before.sha256));
         self.steps.push(Step {
             key: PRUNE_STEP.to_owned(),
             title: format!("packages in `{PACKAGES_CONTAINER}` older than the last two"),
@@ -156,7 +171,7 @@ impl Planner<'_> {
 
     /// Lets the person who installs write blobs in a container, unless they may already; gives the
     /// key of the step.
-    fn grant(&mut self, container: &str) -> Result<Option<String>, TemplateError> {
+    pub(super) fn grant(&mut self, container: &str) -> Result<Option<String>, TemplateError> {
         let scope = self.ids.container(container);
         let before = vec![format!("container/{container}")];
         self.grant_role(&format!("grant/{container}"), STORAGE_BLOB_DATA_CONTRIBUTOR, &scope, before)

@@ -57,13 +57,14 @@ pub fn settings(intent: &Intent) -> Vec<Value> {
 }
 
 /// Settings of the worker that no answers give: those that a person may tune by, the package's hash,
-/// which goes with the package, and the port, which the host tells.
+/// which goes with the package, the note of an open trial, and the port, which the host tells.
 const NOT_OF_ANSWERS: &[&str] = &[
     names::MIMECAST_PAGE_SIZE,
     names::MIMECAST_RUN_BUDGET,
     names::MIMECAST_RUN_EVENTS,
     names::MIMECAST_QUOTA_RESERVE,
     names::MIMECAST_SENTINEL_PACKAGE,
+    names::MIMECAST_SENTINEL_TRIAL,
     names::FUNCTIONS_CUSTOMHANDLER_PORT,
 ];
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::change::{Change, PropertyChange};
+use super::unproven::Unproven;
 
 /// One step. It carries everything that is needed to do it, so that doing it takes no decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -135,6 +136,9 @@ pub enum Action {
         /// Address of the container that keeps the package, where it is taken from there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stored_in: Option<String>,
+        /// What is put back where it cannot be published, since settings were changed for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        put_back: Option<Box<Trial>>,
     },
     /// Makes sure that a package is kept under its hash, so that it can be put back.
     CheckPackage {
@@ -152,9 +156,16 @@ pub enum Action {
         /// SHA-256 of those that stay.
         keep: Vec<String>,
     },
+    /// Notes in the app what runs now, before any of it is changed.
+    BeginTrial(Trial),
     /// Tries what was published and set: host healthy, timer registered, one good run. Where that is not
     /// seen within the limit, puts back what was there before, and says so in its result.
     TryPackage(Trial),
+    /// Takes the note away that [`Action::BeginTrial`] made: all is done.
+    EndTrial {
+        /// ARM path of the site.
+        site_id: String,
+    },
     /// Writes new versions of secrets, has the app read them, and proves them by a run. Where no good run
     /// is seen within the limit, puts the old values back, and says so in its result.
     RotateSecrets(Rotation),
@@ -195,15 +206,12 @@ pub enum Action {
 pub struct Trial {
     /// What is watched.
     pub watched: Watched,
-    /// The package that was there before; absent where it was not changed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub package_before: Option<PackageBefore>,
-    /// Settings that were changed, with their values before; null where there was none.
-    pub settings_before: BTreeMap<String, Option<String>>,
+    /// What ran before.
+    pub before: Unproven,
 }
 
 /// The package that an upgrade replaces.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageBefore {
     /// Its SHA-256.
     pub sha256: String,

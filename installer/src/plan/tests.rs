@@ -6,6 +6,7 @@ mod drift;
 mod removal;
 mod sequence;
 mod sharing;
+mod trial;
 
 use std::collections::BTreeMap;
 

@@ -6,34 +6,57 @@ use contract::resources::{PACKAGE_TAG, PACKAGES_CONTAINER, PREVIOUS_PACKAGE_TAG}
 use contract::settings::MIMECAST_SENTINEL_PACKAGE;
 use serde_json::{Value, json};
 
-use super::change::Change;
+use super::change::{Change, PropertyChange};
 use super::site::INJECTED;
 use super::step::{Action, Finding, PackageBefore, Step, Trial, Watched};
 use super::template::TemplateError;
+use super::unproven::Unproven;
 use super::{PackageFacts, PackageSource, Planner, tag};
 use crate::answers::intent::RoleAssignments;
 
 /// Key of the step that makes sure that the package which runs can be put back.
 pub(super) const CHECK_STEP: &str = "package/before";
+/// Key of the step that notes what runs, before any of it is changed.
+pub(super) const BEGIN_STEP: &str = "try/begin";
 /// Key of the step that tries what was published and set. Its result says what became of it.
 pub const TRIAL_STEP: &str = "try";
+/// The steps that change what a trial tries.
+const TRIED: [&str; 3] = ["function_app", "settings", "publish"];
 
 impl Planner<'_> {
     /// Adds the trial, where something changes that could keep the worker from working and there is
-    /// something to put back.
-    pub(super) fn trial(&mut self, package: Option<&PackageFacts>, limit_secs: u64) {
+    /// something to put back, or where an earlier trial was not brought to its end. `rollback_to` is the package
+    /// that a rollback goes back to.
+    pub(super) fn trial(
+        &mut self,
+        package: Option<&PackageFacts>,
+        rollback_to: Option<String>,
+        limit_secs: u64,
+    ) -> Result<(), TemplateError> {
         let site = self.inventory.resource(&self.ids.function_app);
-        let before = site.and_then(|site| tag(site, PACKAGE_TAG)).map(str::to_owned);
-        let (Some(package), Some(before)) = (package, before) else { return };
-        let published = self.has_step("publish");
-        if !published && !self.has_step("settings") && !self.has_step("function_app") {
-            return;
+        let current = site.and_then(|site| tag(site, PACKAGE_TAG)).map(str::to_owned);
+        let (Some(package), Some(current)) = (package, current) else { return Ok(()) };
+        let earlier = self.unproven();
+        if earlier.is_none() && !TRIED.iter().any(|key| self.has_step(key)) {
+            return Ok(());
         }
-        let previous = site.and_then(|site| tag(site, PREVIOUS_PACKAGE_TAG)).map(str::to_owned);
-        let container_url = self.container_url(PACKAGES_CONTAINER);
-        let package_before = published.then_some(PackageBefore { sha256: before, previous, container_url });
-        if let Some(before) = &package_before {
-            self.check_kept(before);
+        if earlier.is_some() {
+            self.findings.push(Finding::notes(
+                "upgrade-unproven",
+                "an upgrade was stopped before its trial was over: what is there is tried to the end now, and \
+                 where it is not good, what ran before that upgrade is put back",
+            ));
+        }
+        let published = self.has_step("publish");
+        let mut before = earlier.clone().unwrap_or_default();
+        if published && before.package.is_none() {
+            let previous = site.and_then(|site| tag(site, PREVIOUS_PACKAGE_TAG)).map(str::to_owned);
+            let container_url = self.container_url(PACKAGES_CONTAINER);
+            before.package = Some(PackageBefore { sha256: current, previous, container_url });
+        }
+        before.rollback_to = rollback_to;
+        for (name, value) in self.settings_before() {
+            before.settings.entry(name).or_insert(value);
         }
         let watched = Watched {
             site_id: self.ids.function_app.clone(),
@@ -43,21 +66,52 @@ impl Planner<'_> {
             sha256: package.sha256.clone(),
             limit_secs,
         };
-        let settings_before = self.settings_before();
+        let trial = Trial { watched, before };
+        if let Some(before) = &trial.before.package {
+            if !self.has_step(&format!("grant/{PACKAGES_CONTAINER}")) {
+                self.grant(PACKAGES_CONTAINER)?;
+            }
+            if published {
+                self.check_kept(before);
+            }
+        }
+        if earlier.as_ref() != Some(&trial.before) {
+            self.begin(&trial);
+        }
+        for step in &mut self.steps {
+            if let Action::Publish { put_back, .. } = &mut step.action {
+                *put_back = Some(Box::new(trial.clone()));
+            }
+        }
         self.steps.push(Step {
             key: TRIAL_STEP.to_owned(),
             title: "trial: host, timer and a good run, or else what ran before is put back".to_owned(),
-            action: Action::TryPackage(Trial { watched, package_before, settings_before }),
+            action: Action::TryPackage(trial),
             depends_on: self.steps.iter().map(|step| step.key.clone()).collect(),
             change: Change::Run,
             undo: None,
         });
+        Ok(())
     }
 
-    /// Publishes the package that ran before the present one, as it is kept.
+    /// Publishes the package that ran before the present one, as it is kept. Where the present one is still on
+    /// trial, its settings go with it.
     pub(super) fn go_back(&mut self, limit_secs: u64) -> Result<(), TemplateError> {
         let site = self.inventory.resource(&self.ids.function_app);
-        let Some(previous) = site.and_then(|site| tag(site, PREVIOUS_PACKAGE_TAG)) else {
+        let tagged = |name: &str| site.and_then(|site| tag(site, name)).map(str::to_owned);
+        let unproven = self.unproven();
+        let ran_before = match &unproven {
+            Some(Unproven { package: Some(before), .. }) => Some(before.sha256.clone()),
+            Some(_) => tagged(PACKAGE_TAG),
+            None => None,
+        };
+        let target = match &unproven {
+            // It was asked for before, and goes on.
+            Some(Unproven { rollback_to: Some(target), .. }) => Some(target.clone()),
+            Some(_) => ran_before.clone(),
+            None => tagged(PREVIOUS_PACKAGE_TAG),
+        };
+        let Some(target) = target else {
             self.findings.push(Finding::refuses(
                 "no-previous-package",
                 "no package ran here before the present one",
@@ -65,15 +119,85 @@ impl Planner<'_> {
             ));
             return Ok(());
         };
-        let package =
-            PackageFacts { sha256: previous.to_owned(), size_bytes: 0, source: PackageSource::Kept };
-        let setting = json!({ "name": MIMECAST_SENTINEL_PACKAGE, "value": previous });
+        let package = PackageFacts { sha256: target.clone(), size_bytes: 0, source: PackageSource::Kept };
         let title = format!("Function App `{}`", self.inventory.names.function_app);
         let site_id = self.ids.function_app.clone();
-        self.merge_settings(&[setting], &site_id, &title, Vec::new());
+        match unproven.filter(|_| ran_before.as_ref() == Some(&target)) {
+            Some(unproven) => self.settings_back(&unproven, &title),
+            None => {
+                let setting = json!({ "name": MIMECAST_SENTINEL_PACKAGE, "value": &target });
+                self.merge_settings(&[setting], &site_id, &title, Vec::new());
+            }
+        }
         self.package(Some(&package))?;
-        self.trial(Some(&package), limit_secs);
-        Ok(())
+        self.trial(Some(&package), Some(target), limit_secs)
+    }
+
+    /// Adds the end of the trial, after all else: whatever is interrupted before is gone on with.
+    pub(super) fn end_trial(&mut self) {
+        if !self.has_step(TRIAL_STEP) {
+            return;
+        }
+        self.steps.push(Step {
+            key: "try/end".to_owned(),
+            title: "note of what ran before, taken away".to_owned(),
+            action: Action::EndTrial { site_id: self.ids.function_app.clone() },
+            depends_on: self.steps.iter().map(|step| step.key.clone()).collect(),
+            change: Change::Run,
+            undo: None,
+        });
+    }
+
+    /// What was there before an upgrade whose trial has not ended.
+    pub(super) fn unproven(&self) -> Option<Unproven> {
+        Unproven::of(self.inventory.settings.as_ref()?)
+    }
+
+    /// Sets the settings that an upgrade changed to what they were.
+    fn settings_back(&mut self, unproven: &Unproven, title: &str) {
+        let empty = BTreeMap::new();
+        let actual = self.inventory.settings.as_ref().unwrap_or(&empty);
+        let (mut set, mut remove, mut changes) = (BTreeMap::new(), Vec::new(), Vec::new());
+        for (name, before) in &unproven.settings {
+            if actual.get(name) == before.as_ref() {
+                continue;
+            }
+            match before {
+                Some(value) => drop(set.insert(name.clone(), value.clone())),
+                None => remove.push(name.clone()),
+            }
+            changes.push(PropertyChange {
+                path: format!("settings.{name}"),
+                before: actual.get(name).map(|value| Value::from(value.as_str())),
+                after: before.as_deref().map_or(Value::Null, Value::from),
+            });
+        }
+        if changes.is_empty() {
+            return;
+        }
+        self.steps.push(Step {
+            key: "settings".to_owned(),
+            title: format!("settings of {title}"),
+            action: Action::MergeSettings { site_id: self.ids.function_app.clone(), set, remove },
+            depends_on: Vec::new(),
+            change: Change::Update(changes),
+            undo: None,
+        });
+    }
+
+    /// Notes what runs, before any of it is changed: a trial that is interrupted is known by it.
+    fn begin(&mut self, trial: &Trial) {
+        for step in self.steps.iter_mut().filter(|step| TRIED.contains(&step.key.as_str())) {
+            step.depends_on.push(BEGIN_STEP.to_owned());
+        }
+        self.steps.push(Step {
+            key: BEGIN_STEP.to_owned(),
+            title: "note in the app of what runs now, kept until the trial is over".to_owned(),
+            action: Action::BeginTrial(trial.clone()),
+            depends_on: vec![CHECK_STEP.to_owned()],
+            change: Change::Run,
+            undo: None,
+        });
     }
 
     /// Lets nothing be published before it is known that what runs can be put back.

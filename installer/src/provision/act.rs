@@ -11,6 +11,7 @@ use crate::azure::vault::{NewVersion, Vault};
 use crate::azure::{Azure, AzureError, ResourceId};
 use crate::deploy;
 use crate::deploy::kept::{self, KeptError};
+use crate::deploy::publish::{Runs, Unpublished};
 use crate::inventory::Assignment;
 use crate::plan::template::{api_version, assignment_name};
 use crate::plan::{Action, Finding, Step, role_command};
@@ -204,19 +205,18 @@ impl Doing<'_> {
                 self.pass_over(optional, uploaded, without).map_err(refused)?;
                 Ok(Value::Null)
             }
-            Action::Publish { site_id, sha256, previous, stored_in } => {
-                let package = match stored_in {
-                    None => material.package.clone().ok_or_else(|| missing("the worker package"))?,
-                    Some(container) => {
-                        let container = url(&container).ok_or_else(|| missing("the container's address"))?;
-                        let fetching = kept::fetch(azure, &container, &sha256, Access::JustGranted);
-                        self.when_slow(ROLE_SPREADS, fetching).await.map_err(not_kept)?
-                    }
+            Action::Publish { site_id, sha256, previous, stored_in, put_back } => {
+                let named = Named { site_id: parse(&site_id)?, sha256, previous, stored_in };
+                let (runs, error) = match self.publish(&named).await {
+                    Ok(site) => return Ok(site),
+                    Err(unpublished) => unpublished,
                 };
-                let site_id = parse(&site_id)?;
-                let publishing =
-                    deploy::publish::publish(azure, &site_id, package, &sha256, previous.as_deref());
-                self.when_slow(FIRST_DEPLOYMENT, publishing).await.map_err(refused)
+                let Some(before) = put_back else { return Err(error) };
+                let done = trial::put_back_unpublished(azure, ui, &before, runs, &error).await;
+                Err(match done {
+                    Ok(()) => ProvisionError::NotPublished(Box::new(error)),
+                    Err(source) => ProvisionError::Trial { title: step.title.clone(), source },
+                })
             }
             Action::CheckPackage { container_url, sha256, optional } => {
                 let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
@@ -236,6 +236,14 @@ impl Doing<'_> {
                 let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
                 let pruned = kept::prune(azure, &container, &keep, Access::JustGranted).await;
                 self.pass_over(true, pruned, "older packages stay until another time").map_err(refused)?;
+                Ok(Value::Null)
+            }
+            Action::BeginTrial(what) => {
+                trial::begin(azure, &what).await.map_err(refused)?;
+                Ok(Value::Null)
+            }
+            Action::EndTrial { site_id } => {
+                trial::end(azure, ui, &site_id).await;
                 Ok(Value::Null)
             }
             Action::TryPackage(what) => trial::run(azure, ui, world, &what)
@@ -302,6 +310,40 @@ async fn resources_in(azure: &Azure, group: &str) -> Result<usize, AzureError> {
         count += usize::from(there);
     }
     Ok(count)
+}
+
+/// The package that an app shall run, by its hash.
+struct Named {
+    site_id: ResourceId,
+    sha256: String,
+    previous: Option<String>,
+    /// Address of the container that keeps it; absent where it comes with the plan.
+    stored_in: Option<String>,
+}
+
+impl Doing<'_> {
+    /// Publishes a package; gives the site, or what the app runs after the failure.
+    async fn publish(&self, named: &Named) -> Result<Value, (Runs, ProvisionError)> {
+        let title = || self.step.title.clone();
+        let missing =
+            |what: &str| (Runs::AsBefore, ProvisionError::Material { title: title(), what: what.to_owned() });
+        let package = match &named.stored_in {
+            None => self.material.package.clone().ok_or_else(|| missing("the worker package"))?,
+            Some(container) => {
+                let container = url(container).ok_or_else(|| missing("the container's address"))?;
+                let fetching = kept::fetch(self.azure, &container, &named.sha256, Access::JustGranted);
+                self.when_slow(ROLE_SPREADS, fetching)
+                    .await
+                    .map_err(|source| (Runs::AsBefore, ProvisionError::Kept { title: title(), source }))?
+            }
+        };
+        let previous = named.previous.as_deref();
+        let publishing =
+            deploy::publish::publish(self.azure, &named.site_id, package, &named.sha256, previous);
+        self.when_slow(FIRST_DEPLOYMENT, publishing)
+            .await
+            .map_err(|Unpublished { runs, source }| (runs, ProvisionError::Step { title: title(), source }))
+    }
 }
 
 /// A right that we gave needs its time; one that we did not give is there or is not.

@@ -14,7 +14,7 @@ use crate::azure::{Azure, AzureError, ResourceId};
 use crate::plan::Rotation;
 use crate::plan::template::SITES_VERSION;
 use crate::ui::{Event, Ui};
-use crate::verify::trial::{Before, pass};
+use crate::verify::trial::{Seen, pass};
 use crate::world::World;
 
 /// The right on the vault may have been given a moment ago.
@@ -26,6 +26,17 @@ pub enum RotateError {
     /// Azure refused; what had been written was put back.
     #[error("Azure refused on the way; the old values are in use")]
     Azure(#[from] AzureError),
+    /// The new values are proven and in use, and Azure refused to end the old ones.
+    #[error(
+        "a good run was seen with the new version of {names}, which stays in use; Azure refused to note that or to disable the old version"
+    )]
+    OldStays {
+        /// The secrets.
+        names: String,
+        /// What Azure says.
+        #[source]
+        source: AzureError,
+    },
     /// A new value was not given.
     #[error("the value of `{0}` was not given")]
     Value(String),
@@ -45,7 +56,8 @@ struct Turned {
 }
 
 /// Rotates. The result names the secrets that were `rotated` and those `unchanged`, and has `put_back`
-/// with the reason where the old values are in use again.
+/// with the reason where the old values are in use again; `unproven` with the reason where no run could be looked
+/// at, so that the new values are in use and the old versions stay enabled beside them.
 pub(super) async fn run(
     azure: &Azure,
     ui: &Ui,
@@ -61,7 +73,6 @@ pub(super) async fn run(
             missing: "vault's address",
         })?,
     };
-    let before = Before::look(azure, &rotation.watched).await;
     let (mut turned, mut unchanged) = (Vec::new(), Vec::new());
     for (name, answer) in &rotation.secrets {
         let value = values.get(answer).ok_or_else(|| RotateError::Value(answer.clone()))?;
@@ -83,25 +94,54 @@ pub(super) async fn run(
     let names: Vec<&str> = turned.iter().map(|each| each.name.as_str()).collect();
     let proof = async {
         read_anew(azure, &site_id).await?;
-        pass(azure, ui, world, &rotation.watched, &before).await
+        pass(azure, ui, world, &rotation.watched).await
     };
-    if let Err(error) = proof.await {
-        let reason = in_words(&error);
-        ui.say(Event::Note { text: format!("no good run was seen ({reason}); putting the old values back") });
-        put_back(azure, &vault, &site_id, &turned)
-            .await
-            .map_err(|source| NotPutBack { reason: reason.clone(), source })?;
-        let advice = error.advice();
-        return Ok(json!({ "rotated": names, "unchanged": unchanged, "put_back": reason, "advice": advice }));
-    }
-    for each in &turned {
-        // Before the old ones go: with none of them left this one is what an interrupted rotation goes back to.
-        azure.settle_secret_version(&vault, &each.name, &each.version, ACCESS).await?;
-        for version in &each.old {
-            azure.disable_secret_version(&vault, &each.name, version, ACCESS).await?;
+    match proof.await {
+        Ok(Seen::GoodRun) => {}
+        Ok(Seen::NoRun { reason, remedy }) => {
+            return Ok(
+                json!({ "rotated": names, "unchanged": unchanged, "unproven": reason, "advice": remedy }),
+            );
+        }
+        Err(error) => {
+            let reason = in_words(&error);
+            ui.say(Event::Note {
+                text: format!("no good run was seen ({reason}); putting the old values back"),
+            });
+            put_back(azure, &vault, &site_id, &turned)
+                .await
+                .map_err(|source| NotPutBack { reason: reason.clone(), source })?;
+            let advice = error.advice();
+            return Ok(
+                json!({ "rotated": names, "unchanged": unchanged, "put_back": reason, "advice": advice }),
+            );
         }
     }
+    settle(azure, &vault, &turned).await?;
     Ok(json!({ "rotated": names, "unchanged": unchanged }))
+}
+
+/// Ends the trial of proven versions, and the old ones. A refusal for one secret does not keep the others from it.
+async fn settle(azure: &Azure, vault: &Vault, turned: &[Turned]) -> Result<(), RotateError> {
+    let (mut names, mut refusal) = (Vec::new(), None);
+    for each in turned {
+        let ended = async {
+            // Before the old ones go: with none of them left this one is what an interrupted rotation goes back to.
+            azure.settle_secret_version(vault, &each.name, &each.version, ACCESS).await?;
+            for version in &each.old {
+                azure.disable_secret_version(vault, &each.name, version, ACCESS).await?;
+            }
+            Ok(())
+        };
+        if let Err(error) = ended.await {
+            names.push(format!("`{}`", each.name));
+            refusal.get_or_insert(error);
+        }
+    }
+    match refusal {
+        None => Ok(()),
+        Some(source) => Err(RotateError::OldStays { names: names.join(", "), source }),
+    }
 }
 
 /// Writes the new version, as one that is on trial. `None` where the present one has this value and is the

@@ -7,6 +7,8 @@ use contract::resources::TIMER_FUNCTION;
 use contract::secret::Secret;
 use contract::streams::HEALTH_TABLE;
 use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use url::Url;
 
 use super::probe::{Patience, with_remedy};
@@ -40,8 +42,8 @@ pub(super) struct Runs {
     pub(super) installation: String,
     /// SHA-256 of the package that they are of; any where it is empty.
     pub(super) sha256: String,
-    /// They are newer than this time of Azure's.
-    pub(super) after: Option<String>,
+    /// They began no earlier than this.
+    pub(super) since: Option<OffsetDateTime>,
 }
 
 impl Runs {
@@ -51,10 +53,20 @@ impl Runs {
         if !self.sha256.is_empty() {
             query.push_str(&format!(" and PackageHash == \"{}\"", self.sha256));
         }
-        if let Some(after) = &self.after {
-            query.push_str(&format!(" and TimeGenerated > datetime({after})"));
+        // A row bears the time of the run's end; when it began is looked at in the row.
+        if let Some(since) = self.since.and_then(|since| since.format(&Rfc3339).ok()) {
+            query.push_str(&format!(" and TimeGenerated >= datetime({since})"));
         }
         format!("{query} | top {ROWS_LOOKED_AT} by TimeGenerated desc")
+    }
+
+    /// Whether the run of a row began when it had to. A run that was under way already had been started with
+    /// what was there before, however late its row shows.
+    fn began_in_time(&self, row: &Map<String, Value>) -> bool {
+        let Some(since) = self.since else { return true };
+        let Ok(ended) = OffsetDateTime::parse(text(row, "TimeGenerated"), &Rfc3339) else { return false };
+        let took = row.get("DurationMs").and_then(Value::as_u64).unwrap_or(0);
+        ended - Duration::from_millis(took) >= since
     }
 }
 
@@ -79,7 +91,7 @@ pub(super) async fn good_run(
         }
         let rows: Vec<Map<String, Value>> =
             match patience.azure.query(&runs.workspace_customer_id, &query, "").await {
-                Ok(rows) => rows.records().collect(),
+                Ok(rows) => rows.records().filter(|row| runs.began_in_time(row)).collect(),
                 Err(error) if error.status() == Some(403) => {
                     return with_remedy(
                         look.found(Outcome::NotChecked, "this account may not query the workspace"),
@@ -218,6 +230,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use serde_json::{Map, Value, json};
+    use time::macros::datetime;
 
     use super::{Judged, Runs, judge};
 
@@ -290,9 +303,26 @@ mod tests {
             runs.query(),
             "MimecastAuditHealth_CL | where Installation == \"one\" | top 500 by TimeGenerated desc"
         );
-        let newer = Runs { sha256: "ab".to_owned(), after: Some("2026-11-25T00:00:00Z".to_owned()), ..runs };
+        let since = Some(datetime!(2026-11-25 00:00:02 UTC));
+        let newer = Runs { sha256: "ab".to_owned(), since, ..runs };
         assert!(newer.query().contains(
-            " and PackageHash == \"ab\" and TimeGenerated > datetime(2026-11-25T00:00:00Z) | top "
+            " and PackageHash == \"ab\" and TimeGenerated >= datetime(2026-11-25T00:00:02Z) | top "
         ));
+    }
+
+    #[test]
+    fn a_run_counts_by_when_it_began_and_not_by_when_its_row_came() {
+        let runs = Runs { since: Some(datetime!(2026-11-25 10:00:00 UTC)), ..Runs::default() };
+        let row = |ended: &str, took: u64| {
+            let mut row = row("", "ok");
+            row.insert("TimeGenerated".to_owned(), json!(ended));
+            row.insert("DurationMs".to_owned(), json!(took));
+            row
+        };
+        assert!(runs.began_in_time(&row("2026-11-25T10:00:05.0000000Z", 5_000)));
+        assert!(!runs.began_in_time(&row("2026-11-25T10:00:05.0000000Z", 5_001)), "it was under way");
+        assert!(!runs.began_in_time(&row("2026-11-25T09:58:00Z", 0)));
+        assert!(!runs.began_in_time(&row("soon", 0)));
+        assert!(Runs::default().began_in_time(&row("soon", 0)), "any counts where nothing was changed");
     }
 }

@@ -36,6 +36,7 @@ mod stage;
 mod stopped;
 mod teardown;
 mod terminal;
+mod trial;
 mod typed;
 mod upgrade;
 mod walks;

@@ -13,7 +13,7 @@ use installer::azure::{RetryPolicy, Timings};
 use installer::commands::install::unfinished;
 use installer::commands::upgrade;
 use installer::plan::template::api_version;
-use installer::plan::{Action, Plan, Rotation, Step, Trial, Watched, change::Change, output};
+use installer::plan::{Action, Plan, Rotation, Step, Trial, Unproven, Watched, change::Change, output};
 use installer::provision::{Failed, Provisioned};
 use installer::ui::Failure;
 use serde_json::Value;
@@ -126,15 +126,17 @@ fn kinds(plan: &Plan, made: &BTreeMap<String, Value>) -> Vec<Step> {
         ),
         later(
             "the package that is kept, published",
-            Action::Publish { site_id: site.clone(), sha256, previous: None, stored_in: Some(packages) },
+            Action::Publish {
+                site_id: site.clone(),
+                sha256,
+                previous: None,
+                stored_in: Some(packages),
+                put_back: None,
+            },
         ),
         later(
             "the trial",
-            Action::TryPackage(Trial {
-                watched: watched.clone(),
-                package_before: None,
-                settings_before: BTreeMap::new(),
-            }),
+            Action::TryPackage(Trial { watched: watched.clone(), before: Unproven::default() }),
         ),
         later(
             "new version of `mimecast-client-secret`",

@@ -17,24 +17,24 @@ impl Stage {
     }
 
     /// The values of a secret's versions with whether each can be read, the newest last.
-    fn values(&self, name: &str) -> Vec<(String, bool)> {
+    pub(crate) fn values(&self, name: &str) -> Vec<(String, bool)> {
         self.versions(name).iter().map(|each| (each.value.expose().clone(), each.enabled)).collect()
     }
 
     /// Has Mimecast take this client secret from now on, and no other.
-    fn accept(&self, value: &str) {
+    pub(crate) fn accept(&self, value: &str) {
         let value = value.to_owned();
         self.simulator.mimecast().configure(move |settings| settings.client_secret = value);
         self.simulator.mimecast().expire_tokens();
     }
 
     /// Has Mimecast take the credentials once more, when they are tried from here, and then no longer.
-    fn refuse_runs(&self) {
+    pub(crate) fn refuse_runs(&self) {
         let refuses = Fault::answer(Matcher::new("mimecast", "POST", "/oauth/token"), 401, "{}");
         self.simulator.faults().add(Fault { skip: 1, times: 1_000, ..refuses });
     }
 
-    async fn rotate(&mut self, variable: &str, value: &str, more: &[&str]) -> Run {
+    pub(crate) async fn rotate(&mut self, variable: &str, value: &str, more: &[&str]) -> Run {
         self.environment.insert(variable.to_owned(), value.to_owned());
         let arguments: Vec<&str> =
             ["--yes", "--wait", "40s"].into_iter().chain(more.iter().copied()).collect();
@@ -106,6 +106,59 @@ async fn a_run_that_never_called_mimecast_proves_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_secret_whose_runs_nobody_may_look_at_is_not_proven_and_both_versions_stay() {
+    const NAME: &str = "mimecast-client-secret";
+    const VARIABLE: &str = "MIMECAST_CLIENT_SECRET";
+    let mut stage = Stage::start().await;
+    stage.command("install", &["--yes", "--wait", "60s"]).await.expect(0);
+    let first = stage.simulator.mimecast().settings().client_secret;
+    stage.accept("the-second-secret");
+    stage.no_queries();
+    let run = stage.rotate(VARIABLE, "the-second-secret", &["client_secret"]).await.expect(3);
+    for part in [
+        "the new value is in use and was not proven, since no run could be looked at: this account may not query",
+        "the old version stays enabled beside the new one",
+        "what to do: the role Log Analytics Reader on the workspace",
+        "code: unproven",
+    ] {
+        assert!(run.stderr.contains(part), "{part} in {}", run.stderr);
+    }
+    assert!(!run.stdout.contains("A good run was seen"), "{}", run.stdout);
+    let both = [(first.clone(), true), ("the-second-secret".to_owned(), true)];
+    assert_eq!(stage.values(NAME), both);
+
+    // With the role the same command proves it.
+    stage.simulator.faults().clear();
+    let run = stage.rotate(VARIABLE, "the-second-secret", &["client_secret"]).await.expect(0);
+    assert!(run.stdout.contains("A good run was seen with the new version"), "{}", run.stdout);
+    assert_eq!(stage.values(NAME), [(first, false), ("the-second-secret".to_owned(), true)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_with_the_old_secret_whose_row_shows_late_proves_nothing() {
+    const NAME: &str = "mimecast-client-secret";
+    let mut stage = Stage::start().await;
+    stage.command("install", &["--yes", "--wait", "60s"]).await.expect(0);
+    let first = stage.simulator.mimecast().settings().client_secret;
+    // A run right before the change, which no query shows yet.
+    stage.simulator.data().rows.set_latency(Duration::from_secs(3_600));
+    let run = stage.simulator.data().hosts.fire(&stage.site(), "Sync").await.expect("published");
+    assert!(run.outcome.is_ok(), "{:?}", run.outcome);
+
+    stage.accept("the-second-secret");
+    stage.refuse_runs();
+    stage.environment.insert("MIMECAST_CLIENT_SECRET".to_owned(), "the-second-secret".to_owned());
+    let shown = stage.show_rows_once_a_run_is_asked_for();
+    let run = stage.command("rotate", &["--yes", "--wait", "40s", "client_secret"]).await;
+    shown.await.expect("shown");
+    let run = run.expect(3);
+    assert!(run.stderr.contains("the old one was put back: run of the worker: failed in "), "{}", run.stderr);
+    let values = stage.values(NAME);
+    assert_eq!(values.last(), Some(&(first, true)));
+    assert!(!values.contains(&("the-second-secret".to_owned(), true)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_value_whose_proof_was_never_seen_is_not_what_is_gone_back_to() {
     const NAME: &str = "mimecast-client-secret";
     const VARIABLE: &str = "MIMECAST_CLIENT_SECRET";
@@ -169,7 +222,15 @@ async fn the_secret_key_of_the_first_generation_is_rotated_and_a_stopped_rotatio
             },
         )
     });
-    stage.rotate("MIMECAST_SECRET_KEY", &next, &["secret_key"]).await.expect(3);
+    let run = stage.rotate("MIMECAST_SECRET_KEY", &next, &["secret_key"]).await.expect(3);
+    for part in [
+        "a good run was seen with the new version of `mimecast-secret-key`, which stays in use",
+        "Azure refused the request (403)",
+        "what to do: run the same command with the same value again",
+    ] {
+        assert!(run.stderr.contains(part), "{part} in {}", run.stderr);
+    }
+    assert!(!run.stderr.contains("the old values are in use"), "{}", run.stderr);
     stage.simulator.faults().clear();
     let enabled = |stage: &Stage| -> Vec<bool> {
         stage.versions("mimecast-secret-key").iter().map(|each| each.enabled).collect()

@@ -30,7 +30,7 @@ pub(crate) async fn until_busy(stage: &Stage) {
     tokio::time::timeout(Duration::from_secs(60), busy).await.expect("the installation gets to work");
 }
 
-fn send(child: &Child, signal: Signal) {
+pub(crate) fn send(child: &Child, signal: Signal) {
     let id = i32::try_from(child.id().expect("runs")).expect("an id");
     kill_process(Pid::from_raw(id).expect("an id"), signal).expect("sent");
 }
@@ -41,7 +41,7 @@ fn start(stage: &Stage) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts")
 }
 
-async fn end(mut child: Child) -> (ExitStatus, String) {
+pub(crate) async fn end(mut child: Child) -> (ExitStatus, String) {
     let mut pipe = child.stderr.take().expect("piped");
     let mut text = String::new();
     let limit = Duration::from_secs(120);

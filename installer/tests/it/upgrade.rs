@@ -14,18 +14,18 @@ use crate::packages::{handler, hash, variant};
 use crate::stage::{Stage, package};
 
 /// A trial that must fail is not waited for longer.
-const SHORT: &str = "2s";
+pub(crate) const SHORT: &str = "2s";
 
 /// More than it takes for a second to pass.
 const FIRINGS_AT_MOST: usize = 50;
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
 impl Stage {
     /// The package that the Function App's tags name, and the one before it.
-    fn tagged(&self) -> (Option<String>, Option<String>) {
+    pub(crate) fn tagged(&self) -> (Option<String>, Option<String>) {
         let site = self.simulator.state().resource(&self.site()).expect("there");
         let tag = |name: &str| site["tags"][name].as_str().map(str::to_owned);
         (tag(PACKAGE_TAG), tag(PREVIOUS_PACKAGE_TAG))
@@ -33,7 +33,7 @@ impl Stage {
 
     /// Adds an event, lets the timer fire, and asserts that every event of Mimecast's is in the table,
     /// and none twice.
-    async fn nothing_is_lost_or_repeated(&self, number: u64) {
+    pub(crate) async fn nothing_is_lost_or_repeated(&self, number: u64) {
         let now = self.simulator.clock().now();
         // Older than what Mimecast needs to settle, and within the overlap of the last window.
         self.simulator.mimecast().add([Event::numbered(number, now - Duration::from_secs(120))]);
@@ -52,7 +52,7 @@ impl Stage {
         assert_eq!((rows.len(), keys.len()), (events, events));
     }
 
-    fn last_run(&self) -> Value {
+    pub(crate) fn last_run(&self) -> Value {
         Value::Object(self.simulator.data().rows.of(HEALTH_TABLE).pop().expect("a run"))
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use axum::Router;
 use axum::extract::{Request, State as Shared};
-use axum::http::Method;
+use axum::http::{Method, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -30,7 +30,11 @@ pub(crate) fn follow(control_plane: Router, data: DataPlane) -> Router {
 async fn after(Shared(data): Shared<DataPlane>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let restarts = request.method() == Method::POST && path.to_ascii_lowercase().ends_with("/restart");
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    // Clients take Azure's time from here.
+    if let Ok(date) = data.state.clock().http_date().parse() {
+        response.headers_mut().insert(header::DATE, date);
+    }
     data.reconcile();
     if restarts && response.status().is_success() {
         data.hosts.changed(&path[..path.len() - "/restart".len()]);

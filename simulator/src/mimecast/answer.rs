@@ -10,10 +10,10 @@ use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use time::macros::format_description;
 
 use super::access::Settings;
 use super::history::Page;
+use crate::clock::http_date;
 
 /// The categories whose codes are seen in public (the real list is longer).
 const CATEGORIES: [&str; 14] = [
@@ -108,13 +108,7 @@ impl Answer {
 
     /// Dated by the simulator's clock, so that clients can see that theirs is off.
     pub(super) fn dated(self, now: OffsetDateTime) -> Self {
-        let format = format_description!(
-            "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-        );
-        match now.format(&format) {
-            Ok(date) => self.with("date", date),
-            Err(_) => self,
-        }
+        self.with("date", http_date(now))
     }
 
     pub(super) fn into_response(self) -> Response {

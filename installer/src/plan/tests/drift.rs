@@ -331,7 +331,7 @@ fn a_trial_puts_back_the_settings_that_its_plan_takes_away_but_the_injected_one(
         Action::TryPackage(trial) => Some(trial),
         _ => None,
     });
-    let before = &trial.expect("a trial").settings_before;
+    let before = &trial.expect("a trial").before.settings;
     assert_eq!(before.get("MIMECAST_CATEGORIES"), Some(&Some("account_logs".to_owned())));
     assert!(!before.contains_key("AzureWebJobsStorage"));
 }

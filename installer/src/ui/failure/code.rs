@@ -67,6 +67,7 @@ codes! {
     NoPackage = "no-package", "No worker package was published yet, so there is none to go back to.", "`upgrade` publishes one.";
     OneAccount = "one-account", "A deployment template is for one Mimecast account, and the installation has several.", "Keep its answers file instead: `install --save-answers FILE` writes it.";
     PutBack = "put-back", "The new package or the new secret was not good, and the one before was put back.", "The message says why. Nothing was lost; mend the cause and run the command again.";
+    Unproven = "unproven", "A new secret is in use, and no run could be looked at that proves it. The old version stays enabled.", "Get the role Log Analytics Reader on the workspace, and run the same command with the same value again.";
     Trial = "trial", "The trial of a package or a secret could not be carried out.", "The causes below it say why. Run the same command again; `status` shows what runs.";
     NoSuchSecret = "no-such-secret", "The installation has no such secret or account, or several of that name.", "Give one of the names that the lines list.";
     ForeignSecret = "foreign-secret", "The secret is in a vault that is not ours, which is never written.", "Its owner writes the new version there; the app reads it within a day or at its next restart.";

@@ -163,6 +163,12 @@ pub(super) fn call(action: &Action) -> (Service, Matcher, String, String) {
             "Microsoft.Web/sites/config/write".to_owned(),
             site_id,
         ),
+        Action::BeginTrial(trial) => arm(
+            "PUT",
+            format!("{}/config/appsettings", trial.watched.site_id),
+            "Microsoft.Web/sites/config/write".to_owned(),
+            &trial.watched.site_id,
+        ),
         Action::MigrateTable { id, .. } => {
             arm("POST", format!("{id}/migrate"), right(id, "migrate/action"), id)
         }
