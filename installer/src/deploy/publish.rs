@@ -34,7 +34,13 @@ pub async fn publish(
     // Flex Consumption alone has this part of the configuration.
     let flex = !site["properties"]["functionAppConfig"].is_null();
     let service = if flex { Service::OneDeploy } else { Service::ZipDeployment };
-    azure.publish(&scm, service, package, Access::JustGranted).await?;
+    // Until something was published the host is new, whichever run made it, and knows its callers late. After
+    // that a refusal is meant: a rule of the network, or a right that is missing.
+    let access = match tag(&site, PACKAGE_TAG) {
+        None => Access::JustGranted,
+        Some(_) => Access::Standing,
+    };
+    azure.publish(&scm, service, package, access).await?;
 
     let mut tags = json!({ PACKAGE_TAG: sha256 });
     if let Some(previous) = previous {

@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod apply;
 mod azure;
 mod completions;
 mod content;
@@ -26,6 +27,7 @@ mod options;
 mod packages;
 mod plan;
 mod portal;
+mod proof;
 mod refusals;
 mod rotate;
 mod runs;

@@ -193,7 +193,8 @@ mod tests {
         simulator.faults().add(Fault::once(upload, Action::DropAfter));
         let authority = std::fs::read(simulator.ca_file()).expect("its authority");
         let authority = reqwest::Certificate::from_pem(&authority).expect("a certificate");
-        let http = reqwest::Client::builder().no_proxy().tls_certs_only([authority]).build().expect("a client");
+        let http =
+            reqwest::Client::builder().no_proxy().tls_certs_only([authority]).build().expect("a client");
         let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
         packed.write_all(br#"[{"uid":"a"}]"#).expect("written");
         let path = format!("dataCollectionRules/rule/streams/{AUDIT_STREAM}");
