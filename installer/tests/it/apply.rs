@@ -113,10 +113,12 @@ async fn every_step_is_told_of_from_its_beginning_to_its_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn steps_that_fail_together_are_each_told_with_their_cause() {
     let stage = Stage::start().await;
-    // Without content both begin as soon as the group is there: no other step takes their places.
-    stage.answers(
-        "content: {connector_page: false, workbook: false, rules: off, hunting: false, asim: false}\n",
-    );
+    stage.command("install", &["--yes", "--no-wait"]).await.expect(0);
+    // Two that wait for nothing, so that both begin before either is refused.
+    for kind in ["Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults"] {
+        let without = |body: &mut Value, _: &mut Value| body["tags"]["owner"] = "nobody".into();
+        assert!(stage.simulator.state().edit(&stage.one_of(kind), without));
+    }
     let faults = stage.simulator.faults();
     for (target, code) in [
         ("/microsoft.storage/storageaccounts/st", "StorageIsRefused"),
@@ -125,14 +127,16 @@ async fn steps_that_fail_together_are_each_told_with_their_cause() {
         let matcher = Matcher::new("arm", "PUT", target);
         faults.add(Fault::answer(matcher, 400, &refusal(code, "Not like this.")).times(ALWAYS));
     }
-    let run = stage.command("install", &["--yes", "--no-wait", "--output", "json"]).await.expect(3);
+    // Nothing was changed.
+    let run = stage.command("install", &["--yes", "--no-wait", "--output", "json"]).await.expect(1);
     let told = events(&run);
     for (key, code) in [("storage_account", "StorageIsRefused"), ("key_vault", "VaultIsRefused")] {
         let failed = told.iter().find(|event| event["event"] == "step-failed" && event["key"] == key);
-        let error = failed.expect("told")["error"].as_str().expect("a text");
+        let error =
+            failed.unwrap_or_else(|| panic!("{key} in {}", run.stderr))["error"].as_str().expect("a text");
         assert!(error.contains(code) && error.contains("Not like this."), "{error}");
     }
-    let run = stage.command("install", &["--yes", "--no-wait"]).await.expect(3);
+    let run = stage.command("install", &["--yes", "--no-wait"]).await.expect(1);
     for part in ["caused by: ", "StorageIsRefused", "VaultIsRefused", "  also: could not finish "] {
         let ended = run.stderr.split("error: ").last().expect("an end");
         assert!(ended.contains(part), "{part} in {ended}");
