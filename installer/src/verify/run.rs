@@ -68,6 +68,13 @@ impl Runs {
         format!("{query} | top {ROWS_LOOKED_AT} by TimeGenerated desc")
     }
 
+    /// Time of the newest row that can be seen; none where there is none, or it may not be seen.
+    pub(super) async fn newest_seen(&self, azure: &Azure) -> Option<String> {
+        let rows = azure.query(&self.workspace_customer_id, &self.query(), "").await.ok()?;
+        let newest = rows.records().next()?;
+        Some(text(&newest, "TimeGenerated").to_owned()).filter(|time| !time.is_empty())
+    }
+
     /// Whether this row is of a run that began in time.
     fn begun_in_time(&self, row: &Map<String, Value>) -> bool {
         let Some(since) = self.begun_since else { return true };
