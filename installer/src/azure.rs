@@ -55,6 +55,18 @@ use reach::Reach;
 /// resources of one kind in a group.
 const MOST_PAGES: usize = 1_000;
 
+/// Which part of a settling wait is a short while: a minute of five.
+const SHORT_WHILE: u32 = 5;
+
+/// How old the things are on which a resource builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    /// Made a moment ago.
+    New,
+    /// They were there before; an earlier run may have made them a moment before it was stopped.
+    Unknown,
+}
+
 /// What [`Azure::connect`] needs. Whatever comes from outside, the caller's world has read.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
@@ -215,8 +227,9 @@ impl Azure {
         self.finish_put(&what, id, api_version, answer).await
     }
 
-    /// As [`Azure::put`], for a resource that builds on others made a moment ago: a refusal that says that
-    /// one of them is not there, or not ready, is waited out for as long as such things take to settle.
+    /// As [`Azure::put`], for a resource that builds on others: a refusal that says that one of them is not there,
+    /// or not ready, is waited out for as long as such things take to settle; for a short while where nobody
+    /// knows that they are new.
     ///
     /// # Errors
     /// As [`Azure::put`], after the wait.
@@ -225,12 +238,19 @@ impl Azure {
         id: &ResourceId,
         api_version: &str,
         body: &Value,
+        age: Age,
     ) -> Result<Value, AzureError> {
         let decide = |error: &AzureError| match error.retry() {
             Retry::Never if builds_on_new(error) => Retry::Backoff,
             other => other,
         };
-        retry::retry(&self.inner.timings.settling, decide, || self.put(id, api_version, body)).await
+        let settling = self.inner.timings.settling;
+        let within = match age {
+            Age::New => settling.within,
+            Age::Unknown => settling.within / SHORT_WHILE,
+        };
+        let policy = RetryPolicy { within, ..settling };
+        retry::retry(&policy, decide, || self.put(id, api_version, body)).await
     }
 
     /// Changes the given properties of the resource and leaves the others, where the provider has

@@ -19,9 +19,10 @@ use serde_json::Value;
 use crate::azure::{Azure, AzureError};
 use crate::deploy::kept::KeptError;
 use crate::plan::{Action, Plan, Step, output};
+use crate::ui::failure::told;
 use crate::ui::{Event, Ui};
 use crate::world::World;
-use act::Doing;
+use act::{Doing, Ended};
 pub use rotate::RotateError;
 pub use trial::NotPutBack;
 
@@ -78,6 +79,16 @@ pub enum ProvisionError {
         title: String,
         /// The column and its type.
         column: String,
+    },
+    /// Nobody has given a role that is an administrator's to give.
+    #[error("{title} was not given within {waited_secs} seconds")]
+    NotGiven {
+        /// What it was about.
+        title: String,
+        /// The command that gives it.
+        command: String,
+        /// How long was waited.
+        waited_secs: u64,
     },
     /// Something that travels beside the plan was not given.
     #[error("{title} needs {what}, which was not given")]
@@ -146,6 +157,8 @@ pub struct Failed {
     /// Why.
     #[source]
     pub source: ProvisionError,
+    /// Why further steps failed that were under way at the same time.
+    pub further: Vec<ProvisionError>,
     /// What had been done.
     pub provisioned: Provisioned,
     /// Titles of the steps that Azure was still busy with, where nobody waited for their end.
@@ -182,7 +195,9 @@ pub async fn provision(
     let mut waiting: Vec<&Step> = plan.steps.iter().collect();
     let mut finished: BTreeSet<&str> = BTreeSet::new();
     let mut made = Provisioned::default();
+    let mut skipped: BTreeSet<&str> = BTreeSet::new();
     let mut failure: Option<ProvisionError> = None;
+    let mut further: Vec<ProvisionError> = Vec::new();
     let mut running = FuturesUnordered::new();
     let mut under_way: BTreeMap<&str, &str> = BTreeMap::new();
     let mut steering = std::pin::pin!(steering);
@@ -210,7 +225,7 @@ pub async fn provision(
                         ui.say(Event::StepStarted {
                             key: step.key.clone(),
                             title: step.title.clone(),
-                            done: made.done.len(),
+                            done: finished.len(),
                             total,
                         });
                         under_way.insert(&step.key, &step.title);
@@ -220,7 +235,8 @@ pub async fn provision(
                             } else {
                                 Surroundings::Settled
                             };
-                        let doing = Doing { azure, ui, world, step, material, surroundings };
+                        let without = step.depends_on.iter().any(|key| skipped.contains(key.as_str()));
+                        let doing = Doing { azure, ui, world, step, material, surroundings, without };
                         running.push(async move {
                             let watch = world.stopwatch();
                             (step, watch, doing.act(action).await)
@@ -261,7 +277,7 @@ pub async fn provision(
         };
         under_way.remove(step.key.as_str());
         match outcome {
-            Ok(resource) => {
+            Ok(Ended::Made(resource)) => {
                 finished.insert(&step.key);
                 made.done.push(step.title.clone());
                 made.resources.insert(step.key.clone(), resource);
@@ -269,15 +285,20 @@ pub async fn provision(
                     key: step.key.clone(),
                     title: step.title.clone(),
                     millis: watch.millis(),
-                    done: made.done.len(),
+                    done: finished.len(),
                     total,
                 });
+            }
+            Ok(Ended::Skipped(reason)) => {
+                finished.insert(&step.key);
+                skipped.insert(&step.key);
+                ui.say(Event::StepSkipped { key: step.key.clone(), title: step.title.clone(), reason });
             }
             Err(error) => {
                 ui.say(Event::StepFailed {
                     key: step.key.clone(),
                     title: step.title.clone(),
-                    error: error.to_string(),
+                    error: why(&error),
                 });
                 match (&failure, &error) {
                     // What became of what was tried matters more than that the person wanted to stop.
@@ -288,7 +309,7 @@ pub async fn provision(
                         | ProvisionError::Rotate { .. },
                     )
                     | (None, _) => failure = Some(error),
-                    (Some(_), _) => {}
+                    (Some(_), _) => further.push(error),
                 }
             }
         }
@@ -301,10 +322,16 @@ pub async fn provision(
         None => Ok(made),
         Some(source) => Err(Failed {
             source,
+            further,
             provisioned: made,
             under_way: under_way.into_values().map(str::to_owned).collect(),
         }),
     }
+}
+
+/// Why a step failed, with every cause. Which step it was stands beside it.
+fn why(error: &ProvisionError) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), told)
 }
 
 /// How long ago the things were made that a step builds on.

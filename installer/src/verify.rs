@@ -3,6 +3,7 @@
 pub mod health;
 pub mod probe;
 pub mod reference;
+mod rows;
 mod run;
 pub mod trial;
 
@@ -44,15 +45,21 @@ pub struct Probe {
 pub struct Report {
     /// The probes, in the order of the path from the host to the rows.
     pub probes: Vec<Probe>,
-    /// Rows of audit events that were found in the table.
+    /// Rows of audit events that were found in the table: those that came after the change, or all where there
+    /// has been no event since.
     pub audit_rows: Option<u64>,
-    /// Seconds from the beginning of the command to the first row that was seen.
+    /// Seconds from the beginning of the command to the first new row that was seen.
     pub first_row_secs: Option<u64>,
 }
 
 impl Report {
     /// Whether something is not as it should be.
     pub fn bad(&self) -> bool {
-        self.probes.iter().any(|probe| probe.outcome == Outcome::Bad)
+        self.any(Outcome::Bad)
+    }
+
+    /// Whether a probe has found this.
+    pub fn any(&self, outcome: Outcome) -> bool {
+        self.probes.iter().any(|probe| probe.outcome == outcome)
     }
 }

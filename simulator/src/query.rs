@@ -19,10 +19,14 @@ use serde_json::{Map, Value, json};
 use time::{Duration, OffsetDateTime};
 
 use self::run::Table;
+use self::syntax::INGESTION_TIME;
 use crate::data::DataPlane;
 use crate::entra::{Audience, caller};
-use crate::ingestion::parse_time;
+use crate::ingestion::{format_time, parse_time};
 use crate::state::role::Need;
+
+/// The one query without a table: what time it is.
+const CLOCK: &str = "print now()";
 
 /// The service, for every workspace.
 pub fn router(data: DataPlane) -> Router {
@@ -69,6 +73,9 @@ async fn answer(
         return bad_query("MissingQuery", None, "The request body has no `query`");
     };
     let now = data.state.now();
+    if query.trim() == CLOCK {
+        return Json(render(&clock(now))).into_response();
+    }
     let query = match parse::parse(query, now) {
         Ok(query) => query,
         Err(unknown) => return bad_query("SyntaxError", None, &unknown.to_string()),
@@ -94,6 +101,13 @@ async fn answer(
     }
 }
 
+/// The answer to [`CLOCK`]; the language names a column without a name by its number.
+fn clock(now: OffsetDateTime) -> Table {
+    let column = "print_0".to_owned();
+    let row = Map::from_iter([(column.clone(), Value::from(format_time(now)))]);
+    Table { columns: vec![(column, "datetime".to_owned())], rows: vec![row] }
+}
+
 /// A table's columns and visible rows; nothing where the workspace does not know the table yet.
 fn load(data: &DataPlane, workspace_id: &str, name: &str) -> Option<Table> {
     if name == traces::TABLE {
@@ -105,7 +119,12 @@ fn load(data: &DataPlane, workspace_id: &str, name: &str) -> Option<Table> {
         let text = |field: &str| column.get(field).and_then(Value::as_str);
         Some((text("name")?.to_owned(), text("type")?.to_ascii_lowercase()))
     });
-    Some(Table { columns: columns.collect(), rows: data.rows.visible(workspace_id, name) })
+    let rows = data.rows.visible(workspace_id, name).into_iter().map(|stored| {
+        let mut row = stored.row;
+        row.insert(INGESTION_TIME.to_owned(), Value::from(format_time(stored.accepted_at)));
+        row
+    });
+    Some(Table { columns: columns.collect(), rows: rows.collect() })
 }
 
 fn render(table: &Table) -> Value {

@@ -128,17 +128,12 @@ impl Rows {
         self.lock().stored.retain(|place, _| left(place));
     }
 
-    /// The rows that a query sees now.
-    pub(crate) fn visible(&self, workspace_id: &str, table: &str) -> Vec<Row> {
+    /// The rows that a query sees now, each with the time at which it was accepted.
+    pub(crate) fn visible(&self, workspace_id: &str, table: &str) -> Vec<Stored> {
         let tables = self.lock();
         let since = self.clock.now() - tables.latency;
         let stored = tables.stored.get(&(workspace_id.to_ascii_lowercase(), table.to_owned()));
-        stored
-            .into_iter()
-            .flatten()
-            .filter(|stored| stored.accepted_at <= since)
-            .map(|stored| stored.row.clone())
-            .collect()
+        stored.into_iter().flatten().filter(|stored| stored.accepted_at <= since).cloned().collect()
     }
 
     /// Counts an accepted call.

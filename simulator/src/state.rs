@@ -147,6 +147,8 @@ pub(crate) struct Data {
     pub(crate) deleted_rules: HashMap<String, OffsetDateTime>,
     /// Names that are taken by others in the world, lower case.
     pub(crate) taken_names: HashSet<String>,
+    /// Whether a new Function App gets a connection string of its storage account that nobody asked for.
+    pub(crate) injects_storage_key: bool,
     /// Regions without Flex Consumption, and regions without quota for any plan.
     pub(crate) no_flex_regions: HashSet<String>,
     /// Version of the custom runtime that a region's catalogue of stacks lists, where it is another than
@@ -291,6 +293,13 @@ impl State {
     /// Marks names as taken by somebody else in the world: storage accounts, vaults, sites.
     pub fn take_name(&self, name: &str) {
         self.lock().taken_names.insert(name.to_ascii_lowercase());
+    }
+
+    /// Makes new Function Apps on Flex Consumption come with a connection string of their storage account beside the
+    /// sign-in by identity, as Azure's have been seen to
+    /// (<https://github.com/Azure/azure-functions-host/issues/11796>).
+    pub fn inject_storage_key(&self) {
+        self.lock().injects_storage_key = true;
     }
 
     /// Takes Flex Consumption away from a region.

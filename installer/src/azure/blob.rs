@@ -14,14 +14,17 @@ use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::Azure;
 use super::credential::{Tokens, single_try};
 use super::error::{AzureError, ErrorTree, Refusal};
 use super::http::{ANSWER_LIMIT_BYTES, require_own_host, under};
-use super::retry::{Retry, retry};
+use super::retry::{Retry, RetryPolicy, retry};
+use super::{Azure, SHORT_WHILE};
 
 /// Metadata of a blob that [`Azure::upload_if_changed`] wrote: the SHA-256 of its content.
 const HASH_METADATA: &str = "sha256";
+
+/// The service's word for a container that it does not know.
+const NO_CONTAINER: &str = "ContainerNotFound";
 
 /// Since when the caller has the role that a data call needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -276,7 +279,15 @@ impl Azure {
     {
         let timings = &self.inner.timings;
         match access {
-            Access::Standing => retry(&timings.calls, AzureError::retry, attempt).await,
+            Access::Standing => {
+                // A container that was made a moment ago, maybe by an earlier run, is not known everywhere.
+                let decide = |error: &AzureError| match error.retry() {
+                    Retry::Never if error.has_code(NO_CONTAINER) => Retry::Backoff,
+                    other => other,
+                };
+                let policy = RetryPolicy { within: timings.settling.within / SHORT_WHILE, ..timings.calls };
+                retry(&policy, decide, attempt).await
+            }
             Access::JustGranted => {
                 let decide = |error: &AzureError| match error.retry() {
                     Retry::Never if spreads(error) => Retry::Backoff,
@@ -290,12 +301,12 @@ impl Azure {
 
 /// Refusals that a new role or a new container explains.
 fn spreads(error: &AzureError) -> bool {
-    ["AuthorizationPermissionMismatch", "ContainerNotFound"].iter().any(|code| error.has_code(code))
+    ["AuthorizationPermissionMismatch", NO_CONTAINER].iter().any(|code| error.has_code(code))
 }
 
 fn is_no_blob(error: &AzureError) -> bool {
     // A HEAD has no body, and so no code but that of the header or the status.
-    error.status() == Some(404) && !error.has_code("ContainerNotFound")
+    error.status() == Some(404) && !error.has_code(NO_CONTAINER)
 }
 
 /// The library's error as ours.

@@ -2,8 +2,11 @@
 
 use contract::secret::Secret;
 use reqwest::Method;
+use reqwest::header::DATE;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 use url::Url;
 
 use super::Azure;
@@ -23,6 +26,9 @@ pub struct HostStatus {
     /// Why it could not start.
     #[serde(deserialize_with = "null_is_empty")]
     pub errors: Vec<String>,
+    /// When it said so, by its own clock in whole seconds: the one by which its worker's runs are timed.
+    #[serde(skip)]
+    pub at: Option<OffsetDateTime>,
 }
 
 impl HostStatus {
@@ -44,7 +50,9 @@ impl Azure {
     pub async fn host_status(&self, site: &Url, key: &Secret<String>) -> Result<HostStatus, AzureError> {
         let what = "asking the Functions host how it is";
         let call = host_call(what, Method::GET, site, &["admin", "host", "status"], key)?;
-        self.send(&call).await?.json(what)
+        let answer = self.send(&call).await?;
+        let at = answer.header(DATE.as_str()).and_then(read_date);
+        Ok(HostStatus { at, ..answer.json(what)? })
     }
 
     /// Runs a function once, now, with this text as its trigger's input. The host answers 202 as
@@ -66,6 +74,11 @@ impl Azure {
         call.repeat = Repeat::OnlyWhenRefused;
         self.send(&call).await.map(drop)
     }
+}
+
+/// A date as HTTP has it, such as `Tue, 24 Nov 2026 10:00:00 GMT`.
+fn read_date(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(&text.replace("GMT", "+0000"), &Rfc2822).ok()
 }
 
 fn host_call<'a>(

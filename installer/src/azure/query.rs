@@ -51,6 +51,20 @@ struct Column {
 }
 
 impl Azure {
+    /// What time it is by the workspace's clock, as a query writes it: the one by which `ingestion_time()` is
+    /// told.
+    ///
+    /// # Errors
+    /// As [`Azure::query`].
+    pub async fn workspace_time(&self, workspace_id: &str) -> Result<String, AzureError> {
+        let rows = self.query(workspace_id, "print now()", "").await?;
+        let time = rows.single().and_then(Value::as_str).map(str::to_owned);
+        time.ok_or_else(|| AzureError::Incomplete {
+            what: "asking the workspace for its time".to_owned(),
+            missing: "print_0",
+        })
+    }
+
     /// Runs a query over the last `timespan` (ISO 8601, such as `PT1H`; empty leaves it to the
     /// query). `workspace_id` is the workspace's own GUID, `properties.customerId`.
     ///

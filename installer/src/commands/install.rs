@@ -3,23 +3,25 @@
 use std::path::Path;
 use std::time::Duration;
 
+use contract::resources::PACKAGE_TAG;
 use serde_json::{Value, json};
 
 use super::arguments::{Global, InstallOptions, tuned_content};
 use super::guided::{self, Lead, Opening};
 use super::interruption::Wishes;
 use super::package::Source;
-use super::{gather, plan, unwritable, upgrade};
+use super::plan::Planned;
+use super::{gather, plan, runs, unwritable, upgrade};
 use crate::answers::{Intent, Origin, file, yaml};
 use crate::azure::{Azure, Hint, ResourceId};
 use crate::plan::rotation::ROTATE_STEP;
 use crate::plan::trial::TRIAL_STEP;
-use crate::plan::{Plan, Severity};
+use crate::plan::{Action, Plan, Severity, tag};
 use crate::provision::{Failed, Material, ProvisionError, Provisioned, RotateError, provision};
-use crate::ui::failure::Kind;
+use crate::ui::failure::{Kind, told};
 use crate::ui::{Code, Event, Failure, Ui, human};
-use crate::verify::{Report, probe};
-use crate::world::World;
+use crate::verify::{Outcome, Report, probe};
+use crate::world::{Stopwatch, World};
 
 const TO_GO_ON: &str = "run the same command again; finished steps are skipped";
 
@@ -61,8 +63,7 @@ pub(super) async fn run(
     ui.show(&human::plan(plan, ui.page())).map_err(unwritable)?;
     require_unrefused(plan)?;
     if plan.empty() {
-        ui.data("", &json!({ "plan": plan, "report": Value::Null })).map_err(unwritable)?;
-        return Ok(0);
+        return unchanged(world, ui, &azure, options, &intent, &planned, started).await;
     }
     confirm(world, ui, options.yes, "Carry out this plan?").await?;
 
@@ -73,24 +74,17 @@ pub(super) async fn run(
             intent.cloud.portal, plan.subscription_id, plan.resource_group
         ),
     });
+    let mut subject = subject(&intent, &planned)?;
+    if !options.no_wait {
+        // Who may not ask for it may not see rows either, which the probe of the run tells.
+        subject.since = azure.workspace_time(&subject.workspace_customer_id).await.ok();
+    }
     carry_out(&azure, ui, world, plan, &material).await?;
 
     let report = if options.no_wait {
         None
     } else {
-        let subject = probe::Subject {
-            installation: plan.installation.clone(),
-            accounts: intent.account_keys(),
-            site_id: ResourceId::parse(&plan.function_app_id).map_err(|error| Failure::internal(&error))?,
-            workspace_customer_id: planned.inventory.workspace.customer_id.clone(),
-            events_expected: planned.events_expected,
-        };
-        let limit = Duration::from_secs(options.wait);
-        let found = probe::verify(&azure, ui, world, &subject, started, limit).await;
-        Some(found.map_err(|error| {
-            Failure::of(&error)
-                .after(vec!["the whole plan".to_owned()], "`mimecast-sentinel status` looks again")
-        })?)
+        Some(probe::verify(&azure, ui, world, &subject, started, Duration::from_secs(options.wait)).await)
     };
     finish(ui, plan, report.as_ref())
 }
@@ -103,6 +97,59 @@ fn save(world: &World, path: &Path, intent: &Intent) -> Result<(), Failure> {
         failure.chain.insert(0, format!("could not write the answers to `{}`", path.display()));
         failure
     })
+}
+
+/// What is looked at after a plan.
+fn subject(intent: &Intent, planned: &Planned) -> Result<probe::Subject, Failure> {
+    let plan = &planned.plan;
+    let published = plan.steps.iter().find_map(|step| match &step.action {
+        Action::Publish { sha256, .. } => Some(sha256.as_str()),
+        _ => None,
+    });
+    let present = planned.inventory.resource(&plan.function_app_id).and_then(|site| tag(site, PACKAGE_TAG));
+    Ok(probe::Subject {
+        installation: plan.installation.clone(),
+        accounts: intent.account_keys(),
+        site_id: ResourceId::parse(&plan.function_app_id).map_err(|error| Failure::internal(&error))?,
+        workspace_customer_id: planned.inventory.workspace.customer_id.clone(),
+        sha256: published.or(present).unwrap_or_default().to_owned(),
+        since: None,
+        events_expected: planned.events_expected,
+    })
+}
+
+/// Ends where there is nothing to change. An earlier run of the command may have made everything and not seen it
+/// work: unless it is known to, it is looked at now.
+async fn unchanged(
+    world: &World,
+    ui: &Ui,
+    azure: &Azure,
+    options: &InstallOptions,
+    intent: &Intent,
+    planned: &Planned,
+    started: Stopwatch,
+) -> Result<u8, Failure> {
+    let subject = subject(intent, planned)?;
+    let site = planned.inventory.resource(&planned.plan.function_app_id);
+    // Azure writes it in UTC and without saying so.
+    let changed_at = site.and_then(|site| site["properties"]["lastModifiedTimeUtc"].as_str());
+    let changed_at = changed_at.map(|at| format!("{}Z", at.trim_end_matches('Z')));
+    let paused = runs::paused(&planned.inventory);
+    if paused {
+        ui.say(Event::Note {
+            text: "it is paused, so that no run is looked for; `mimecast-sentinel resume` starts it again"
+                .to_owned(),
+        });
+    }
+    if options.no_wait || paused || probe::known_to_work(azure, &subject, changed_at.as_deref()).await {
+        ui.data("", &json!({ "plan": planned.plan, "report": Value::Null })).map_err(unwritable)?;
+        return Ok(0);
+    }
+    let since = azure.workspace_time(&subject.workspace_customer_id).await.ok();
+    let subject = probe::Subject { since, ..subject };
+    let limit = Duration::from_secs(options.wait);
+    let report = probe::verify(azure, ui, world, &subject, started, limit).await;
+    finish(ui, &planned.plan, Some(&report))
 }
 
 /// Fails where a finding of the plan forbids carrying it out.
@@ -161,6 +208,13 @@ fn finish(ui: &Ui, plan: &Plan, report: Option<&Report>) -> Result<u8, Failure> 
         Some(Report { audit_rows: Some(rows), first_row_secs: Some(secs), .. }) => {
             format!("Installed: {rows} audit rows are in the workspace, the first seen after {secs} s.\n")
         }
+        Some(report) if !report.any(Outcome::Waiting) && !report.any(Outcome::NotChecked) => {
+            let rows = report.audit_rows.unwrap_or_default();
+            format!(
+                "Installed: the worker runs, and Mimecast has had no event for it since. {rows} audit rows are in \
+                 the workspace from before.\n"
+            )
+        }
         Some(_) => {
             "Installed. Rows may take up to 45 minutes to show; `mimecast-sentinel status` looks again.\n"
                 .to_owned()
@@ -213,6 +267,24 @@ fn not_kept() -> Hint {
     }
 }
 
+/// What an administrator does where a role is waited for.
+fn to_be_given(command: &str) -> Hint {
+    Hint {
+        text: format!("somebody who may give roles there runs: {command}"),
+        link: "https://learn.microsoft.com/azure/role-based-access-control/role-assignments-cli",
+    }
+}
+
+/// A further failure, on one line, with what to do about it.
+fn also(error: &ProvisionError) -> String {
+    let hint = match error {
+        ProvisionError::NotGiven { command, .. } => Some(to_be_given(command)),
+        other => Failure::of(other).hint,
+    };
+    let hint = hint.map(|hint| format!("; {} ({})", hint.text, hint.link)).unwrap_or_default();
+    format!("also: {}{hint}", told(error))
+}
+
 /// What the person reads when a plan was not carried out to its end.
 pub fn unfinished(failed: Failed) -> Failure {
     let mut failure = match &failed.source {
@@ -231,6 +303,10 @@ pub fn unfinished(failed: Failed) -> Failure {
         // Without a refusal of Azure's there is no hint of its own.
         failure.hint.get_or_insert_with(not_kept);
     }
+    if let ProvisionError::NotGiven { command, .. } = &failed.source {
+        failure.hint = Some(to_be_given(command));
+    }
+    failure.problems.extend(failed.further.iter().map(also));
     match &failed.source {
         ProvisionError::Stopped => {
             failure.kind = Kind::Interrupted;

@@ -64,7 +64,13 @@ pub async fn publish(
     let service = if flex { Service::OneDeploy } else { Service::ZipDeployment };
     // Empty where there is none to read: then there is nothing to compare with either.
     let worker = package::worker_hash(&package).unwrap_or_default();
-    azure.publish(&scm, service, package, Access::JustGranted).await?;
+    // Until something was published the host is new, whichever run made it, and knows its callers late. After
+    // that a refusal is meant: a rule of the network, or a right that is missing.
+    let access = match tag(&site, PACKAGE_TAG) {
+        None => Access::JustGranted,
+        Some(_) => Access::Standing,
+    };
+    azure.publish(&scm, service, package, access).await?;
 
     let names = json!({ PACKAGE_TAG: sha256, WORKER_TAG: worker });
     name(azure, site_id, &site, names, previous)

@@ -47,6 +47,8 @@ pub struct ForeignVault {
     pub by_roles: bool,
     /// Whether this account may give roles there.
     pub may_give_roles: bool,
+    /// Object ids of those whom its access policies let read secrets.
+    pub readers: Vec<String>,
 }
 
 /// Looks for the vaults of all answers that name one.
@@ -85,7 +87,8 @@ pub(super) async fn observe(
                 }
                 let id = id.to_owned();
                 let may_give_roles = by_roles && may_give_roles(azure, &id).await?;
-                Some(ForeignVault { id, by_roles, may_give_roles })
+                let readers = if by_roles { Vec::new() } else { readers(found) };
+                Some(ForeignVault { id, by_roles, may_give_roles, readers })
             }
             _ => None,
         };
@@ -102,6 +105,17 @@ pub(super) async fn observe(
         });
     }
     Ok(())
+}
+
+/// Whom a vault's access policies let read secrets.
+fn readers(vault: &Value) -> Vec<String> {
+    let reads = |policy: &&Value| {
+        let rights = policy["permissions"]["secrets"].as_array().into_iter().flatten();
+        let mut rights = rights.filter_map(Value::as_str);
+        rights.any(|right| right.eq_ignore_ascii_case("get") || right.eq_ignore_ascii_case("all"))
+    };
+    let policies = vault["properties"]["accessPolicies"].as_array().into_iter().flatten();
+    policies.filter(reads).filter_map(|policy| policy["objectId"].as_str().map(str::to_owned)).collect()
 }
 
 /// Whether this is the vault that a secret's text names.

@@ -213,6 +213,8 @@ impl Planner<'_> {
                 scope: scope.to_owned(),
                 api_version: grant.api_version.to_owned(),
                 body: grant.body,
+                // Blobs can wait or do without; what the vault holds cannot.
+                optional: role == STORAGE_BLOB_DATA_CONTRIBUTOR,
             },
             depends_on: grant.depends_on,
             change: Change::Run,
@@ -225,39 +227,49 @@ impl Planner<'_> {
     pub(super) fn take_back(&mut self) -> Result<(), TemplateError> {
         let blobs = STORAGE_BLOB_DATA_CONTRIBUTOR;
         let vault = self.ids.key_vault.clone();
+        let caller = self.inventory.caller.object_id.clone();
+        let api_version = api_version("Microsoft.Authorization/roleAssignments")?;
         for (name, role, scope) in [
             (CHECKPOINT_CONTAINER, blobs, self.ids.container(CHECKPOINT_CONTAINER)),
             (PACKAGES_CONTAINER, blobs, self.ids.container(PACKAGES_CONTAINER)),
             (VAULT_GRANT, KEY_VAULT_SECRETS_OFFICER, vault),
         ] {
-            let caller = &self.inventory.caller.object_id;
-            let left_over =
-                self.inventory.assignments.iter().any(|each| {
-                    each.is(&scope, caller, role.definition_id) && each.description == FOR_THE_TIME
-                });
-            if !left_over && !self.has_step(&format!("grant/{name}")) {
-                continue;
+            let place = scope.rsplit('/').next().unwrap_or(name).to_owned();
+            // Whoever gave it to themselves and was stopped keeps it until somebody completes their work.
+            let (own, others): (Vec<_>, Vec<_>) = self
+                .inventory
+                .assignments
+                .iter()
+                .filter(|each| each.description == FOR_THE_TIME)
+                .filter(|each| each.is(&scope, &each.principal_id, role.definition_id))
+                .partition(|each| each.principal_id.eq_ignore_ascii_case(&caller));
+            let left_over = !own.is_empty();
+            for other in others {
+                let whose = &other.principal_id;
+                let take_back = Action::Delete { id: other.id.clone(), api_version: api_version.to_owned() };
+                let title = format!("role for `{whose}` on `{place}`, left by another run, taken back");
+                self.take_back_by(format!("take-back/{name}/{whose}"), title, take_back, Vec::new());
             }
-            self.steps.push(Step {
-                key: format!("take-back/{name}"),
-                title: format!("role for you on `{}`, taken back", scope.rsplit('/').next().unwrap_or(name)),
-                action: Action::UnassignRole {
+            if left_over || self.has_step(&format!("grant/{name}")) {
+                // What uses the right, of which a plan has some or none.
+                let users =
+                    [CHECKPOINT_STEP, "package", "publish", CHECK_STEP, TRIAL_STEP, PRUNE_STEP, ROTATE_STEP]
+                        .map(str::to_owned);
+                let before = users.into_iter().chain([format!("grant/{name}")]).collect();
+                let take_back = Action::UnassignRole {
                     scope: scope.clone(),
-                    api_version: api_version("Microsoft.Authorization/roleAssignments")?.to_owned(),
+                    api_version: api_version.to_owned(),
                     principal_id: caller.clone(),
                     role: role.definition_id.to_owned(),
-                },
-                // What uses the right, of which a plan has some or none.
-                depends_on: [CHECKPOINT_STEP, "package", "publish", CHECK_STEP, TRIAL_STEP, PRUNE_STEP]
-                    .into_iter()
-                    .chain([ROTATE_STEP])
-                    .map(str::to_owned)
-                    .chain([format!("grant/{name}")])
-                    .collect(),
-                change: Change::Run,
-                undo: None,
-            });
+                };
+                let title = format!("role for you on `{place}`, taken back");
+                self.take_back_by(format!("take-back/{name}"), title, take_back, before);
+            }
         }
         Ok(())
+    }
+
+    fn take_back_by(&mut self, key: String, title: String, action: Action, depends_on: Vec<String>) {
+        self.steps.push(Step { key, title, action, depends_on, change: Change::Run, undo: None });
     }
 }

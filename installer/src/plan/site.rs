@@ -14,14 +14,30 @@ use super::template::TemplateError;
 use super::{Planner, output};
 use crate::answers::recorded;
 
-/// The name alone: with the suffixes it is our own, without one it is a key that Azure put there
-/// against the identity (BR-105).
+/// A key that Azure puts among the settings against the identity (BR-105). The name alone: with the suffixes it is
+/// our own.
 pub(super) const INJECTED: &str = "AzureWebJobsStorage";
+/// Key of the step that brings the app's settings to what they should be.
+const SETTINGS_STEP: &str = "settings";
 
 impl Planner<'_> {
     pub(super) fn site(&mut self, mut resource: Desired) -> Result<(), TemplateError> {
         let Some(actual) = self.inventory.resource(&resource.id) else {
+            let (site_id, title) = (resource.id.clone(), resource.title.clone());
+            let key = resource.key.clone();
             self.put(resource, Change::Create);
+            self.steps.push(Step {
+                key: SETTINGS_STEP.to_owned(),
+                title: format!("settings of {title}, without a key that Azure may have added"),
+                action: Action::MergeSettings {
+                    site_id,
+                    set: BTreeMap::new(),
+                    remove: vec![INJECTED.to_owned()],
+                },
+                depends_on: vec![key],
+                change: Change::Run,
+                undo: None,
+            });
             return Ok(());
         };
         if !self.ours(&resource, actual) {
@@ -111,7 +127,7 @@ impl Planner<'_> {
             return;
         }
         self.steps.push(Step {
-            key: "settings".to_owned(),
+            key: SETTINGS_STEP.to_owned(),
             title: format!("settings of {title}"),
             action: Action::MergeSettings { site_id: site_id.to_owned(), set, remove },
             depends_on,

@@ -54,6 +54,9 @@ pub enum Action {
         api_version: String,
         /// The assignment's body.
         body: Value,
+        /// Whether the installation works without it, so that a refusal is told and passed over.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        optional: bool,
     },
     /// Takes a role back that was given by [`Action::AssignRole`] for these three.
     UnassignRole {
@@ -74,6 +77,9 @@ pub enum Action {
         api_version: String,
         /// Whose.
         principal_id: String,
+        /// What they are, as Azure names it; empty where that is not known.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        principal_type: String,
         /// Id of the role's definition.
         role: String,
     },

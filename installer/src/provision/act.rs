@@ -4,17 +4,18 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::wait::{wait_for, wait_until};
+use super::wait::{Waited, wait_for, wait_until};
 use super::{Material, ProvisionError, Surroundings, rotate, rule, trial};
 use crate::azure::blob::Access;
 use crate::azure::vault::{NewVersion, Vault};
-use crate::azure::{Azure, AzureError, ResourceId};
+use crate::azure::{Age, Azure, AzureError, ResourceId};
 use crate::deploy;
 use crate::deploy::kept::{self, KeptError};
 use crate::deploy::publish::{Runs, Unpublished};
 use crate::inventory::Assignment;
 use crate::plan::template::{api_version, assignment_name};
 use crate::plan::{Action, Finding, Step, role_command};
+use crate::ui::failure::told;
 use crate::ui::{Event, Ui, Usual};
 use crate::world::World;
 
@@ -56,6 +57,22 @@ pub(super) struct Doing<'a> {
     pub(super) step: &'a Step,
     pub(super) material: &'a Material,
     pub(super) surroundings: Surroundings,
+    /// Whether a step that it builds on was passed over: a right that was not given.
+    pub(super) without: bool,
+}
+
+/// How a step ended, where it did not fail.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// Done, with the resource as Azure has it now, or null.
+    Made(Value),
+    /// Passed over, and why.
+    Skipped(String),
+}
+
+impl Ended {
+    /// Done, and no resource came of it.
+    const NOTHING: Self = Self::Made(Value::Null);
 }
 
 impl Doing<'_> {
@@ -85,29 +102,34 @@ impl Doing<'_> {
         work.await
     }
 
+    /// Says that a setting which nobody asked for was taken away.
+    fn removed(&self, name: &str) {
+        self.ui.say(Event::Note {
+            text: format!(
+                "the setting `{name}`, which Azure had added, overrides the sign-in by identity: taken away"
+            ),
+        });
+    }
+
     /// Turns a refusal of something optional into a word on what follows from it.
     fn pass_over(
         &self,
         optional: bool,
         done: Result<(), AzureError>,
         follows: &str,
-    ) -> Result<(), AzureError> {
+    ) -> Result<Ended, AzureError> {
         match done {
+            Ok(()) => Ok(Ended::NOTHING),
             Err(error) if optional && error.status() == Some(403) => {
-                self.ui.say(Event::StepSkipped {
-                    key: self.step.key.clone(),
-                    title: self.step.title.clone(),
-                    reason: format!("this account may not use the blobs there; {follows}"),
-                });
-                Ok(())
+                Ok(Ended::Skipped(format!("this account may not use the blobs there; {follows}")))
             }
-            other => other,
+            Err(error) => Err(error),
         }
     }
 
-    /// Does what the action says; gives the resource as Azure has it then, or null.
-    pub(super) async fn act(&self, action: Action) -> Result<Value, ProvisionError> {
-        let Self { azure, ui, world, step, material, surroundings } = *self;
+    /// Does what the action says.
+    pub(super) async fn act(&self, action: Action) -> Result<Ended, ProvisionError> {
+        let Self { azure, ui, world, step, material, surroundings, .. } = *self;
         let refused = |source: AzureError| ProvisionError::Step { title: step.title.clone(), source };
         let parse = |id: &str| ResourceId::parse(id).map_err(|error| refused(AzureError::Id(error)));
         let missing =
@@ -116,18 +138,18 @@ impl Doing<'_> {
         match action {
             Action::PutResource { id, api_version, body } if rule::of_rule(&id) => {
                 let put = rule::put(azure, &id, &api_version, &body);
-                self.when_slow(SCHEMA_SPREADS, put).await.map_err(refused)
+                self.when_slow(SCHEMA_SPREADS, put).await.map(Ended::Made).map_err(refused)
             }
             Action::PutResource { id, api_version, body } => {
                 let id = parse(&id)?;
                 let made = self.when_slow(AZURE_MAKES_IT, put(azure, &id, &api_version, &body, surroundings));
                 let made = made.await.map_err(refused)?;
                 match lost_column(&body, &made) {
-                    None => Ok(made),
+                    None => Ok(Ended::Made(made)),
                     Some(column) => Err(ProvisionError::Column { title: step.title.clone(), column }),
                 }
             }
-            Action::AssignRole { scope, api_version, body } => {
+            Action::AssignRole { scope, api_version, body, optional } => {
                 let text = |name: &str| body["properties"][name].as_str().unwrap_or_default().to_owned();
                 let role = text("roleDefinitionId").rsplit('/').next().unwrap_or_default().to_owned();
                 let name = assignment_name(&scope, &text("principalId"), &role);
@@ -136,15 +158,22 @@ impl Doing<'_> {
                     self.when_slow(AZURE_MAKES_IT, put(azure, &id, &api_version, &body, surroundings));
                 match given.await {
                     // The same role for the same principal under another name: it is given.
-                    Err(error) if error.has_code("RoleAssignmentExists") => Ok(body),
-                    other => other.map_err(refused),
+                    Err(error) if error.has_code("RoleAssignmentExists") => Ok(Ended::Made(body)),
+                    // A condition on the right to give roles shows only when it is used.
+                    Err(error) if optional && error.status() == Some(403) => {
+                        Ok(Ended::Skipped(format!("this account may not give it: {}", told(error.cause()))))
+                    }
+                    other => other.map(Ended::Made).map_err(refused),
                 }
             }
             Action::UnassignRole { scope, api_version, principal_id, role } => {
+                if self.without {
+                    return Ok(Ended::Skipped("it was not given".to_owned()));
+                }
                 let name = assignment_name(&scope, &principal_id, &role);
                 let id = parse(&format!("{scope}/providers/{ASSIGNMENTS}/{name}"))?;
                 azure.delete(&id, &api_version).await.map_err(refused)?;
-                Ok(Value::Null)
+                Ok(Ended::NOTHING)
             }
             Action::TellOwner { setting, command } => {
                 ui.say(Event::Found {
@@ -154,7 +183,7 @@ impl Doing<'_> {
                         &command,
                     ),
                 });
-                Ok(json!({ "setting": setting, "command": command }))
+                Ok(Ended::Made(json!({ "setting": setting, "command": command })))
             }
             Action::PutSecret { vault_id, vault_uri, name, answer } => {
                 let value = material
@@ -165,50 +194,59 @@ impl Doing<'_> {
                     id: parse(&vault_id)?,
                     uri: url(&vault_uri).ok_or_else(|| missing("the vault's address"))?,
                 };
-                let writing =
-                    azure.set_secret(&vault, &name, NewVersion::settled(value), Access::JustGranted);
+                // A vault that was there has told who may use it; no role is given for this.
+                let access = match surroundings {
+                    Surroundings::New => Access::JustGranted,
+                    Surroundings::Settled => Access::Standing,
+                };
+                let writing = azure.set_secret(&vault, &name, NewVersion::settled(value), access);
                 self.when_slow(VAULT_IS_NEW, writing).await.map_err(refused)?;
-                Ok(Value::Null)
+                Ok(Ended::NOTHING)
             }
             Action::RegisterProvider { subscription_id, namespace } => {
                 let registering = register(azure, &subscription_id, &namespace);
                 self.when_slow(REGISTERING, registering).await.map_err(refused)?;
-                Ok(Value::Null)
+                Ok(Ended::NOTHING)
             }
             Action::MigrateTable { id, api_version } => {
                 let id = parse(&id)?;
                 let migrating = azure.post(&id, "migrate", &api_version, &Value::Null);
-                self.when_slow(MIGRATING, migrating).await.map_err(refused)
+                self.when_slow(MIGRATING, migrating).await.map(Ended::Made).map_err(refused)
             }
-            Action::AwaitRole { scope, api_version, principal_id, role } => {
+            Action::AwaitRole { scope, api_version, principal_id, principal_type, role } => {
                 let waiting = await_role(azure, &scope, &api_version, &principal_id, &role);
-                let command = role_command(&scope, &principal_id, &role);
-                self.told_when_slow(&command, None, waiting).await.map_err(refused)?;
-                Ok(Value::Null)
+                let command = role_command(&scope, &principal_id, &principal_type, &role);
+                match self.told_when_slow(&command, None, waiting).await.map_err(refused)? {
+                    Waited::Seen => Ok(Ended::NOTHING),
+                    Waited::NotWithin(waited) => Err(ProvisionError::NotGiven {
+                        title: step.title.clone(),
+                        command,
+                        waited_secs: waited.as_secs(),
+                    }),
+                }
             }
             Action::UploadIfAbsent { container_url, blob, text, optional } => {
                 let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
+                let optional = optional || self.without;
                 let uploading =
                     azure.upload_if_absent(&container, &blob, Bytes::from(text), access(optional));
                 let uploaded = self.when_slow(ROLE_SPREADS, uploading).await.map(drop);
-                self.pass_over(optional, uploaded, "the worker makes it on its first run")
-                    .map_err(refused)?;
-                Ok(Value::Null)
+                self.pass_over(optional, uploaded, "the worker makes it on its first run").map_err(refused)
             }
             Action::UploadPackage { container_url, sha256, optional } => {
                 let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
                 let package = material.package.clone().ok_or_else(|| missing("the worker package"))?;
                 let name = kept::blob_name(&sha256);
+                let optional = optional || self.without;
                 let uploading = azure.upload_if_absent(&container, &name, package, access(optional));
                 let uploaded = self.when_slow(ROLE_SPREADS, uploading).await.map(drop);
                 let without = "going back to this package later is not possible";
-                self.pass_over(optional, uploaded, without).map_err(refused)?;
-                Ok(Value::Null)
+                self.pass_over(optional, uploaded, without).map_err(refused)
             }
             Action::Publish { site_id, sha256, previous, stored_in, put_back } => {
                 let named = Named { site_id: parse(&site_id)?, sha256, previous, stored_in };
                 let (runs, error) = match self.publish(&named).await {
-                    Ok(site) => return Ok(site),
+                    Ok(site) => return Ok(Ended::Made(site)),
                     Err(unpublished) => unpublished,
                 };
                 let Some(before) = put_back else { return Err(error) };
@@ -221,74 +259,77 @@ impl Doing<'_> {
             Action::CheckPackage { container_url, sha256, optional } => {
                 let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
                 let name = kept::blob_name(&sha256);
+                let optional = optional || self.without;
                 let looking = azure.blob_exists(&container, &name, access(optional));
                 match self.when_slow(ROLE_SPREADS, looking).await {
-                    Ok(true) => {}
-                    Ok(false) => return Err(not_kept(KeptError::Missing(name))),
+                    Ok(true) => Ok(Ended::NOTHING),
+                    Ok(false) => Err(not_kept(KeptError::Missing(name))),
                     Err(error) => {
                         let without = "it cannot be put back by itself where the new one does not work";
-                        self.pass_over(optional, Err(error), without).map_err(refused)?;
+                        self.pass_over(optional, Err(error), without).map_err(refused)
                     }
                 }
-                Ok(Value::Null)
             }
             Action::PrunePackages { container_url, keep } => {
                 let container = url(&container_url).ok_or_else(|| missing("the container's address"))?;
-                let pruned = kept::prune(azure, &container, &keep, Access::JustGranted).await;
-                self.pass_over(true, pruned, "older packages stay until another time").map_err(refused)?;
-                Ok(Value::Null)
+                let pruned = kept::prune(azure, &container, &keep, access(self.without)).await;
+                self.pass_over(true, pruned, "older packages stay until another time").map_err(refused)
             }
             Action::BeginTrial(what) => {
                 trial::begin(azure, &what).await.map_err(refused)?;
-                Ok(Value::Null)
+                Ok(Ended::NOTHING)
             }
             Action::EndTrial { site_id } => {
                 trial::end(azure, ui, &site_id).await;
-                Ok(Value::Null)
+                Ok(Ended::NOTHING)
             }
             Action::TryPackage(what) => trial::run(azure, ui, world, &what)
                 .await
+                .map(Ended::Made)
                 .map_err(|source| ProvisionError::Trial { title: step.title.clone(), source }),
             Action::RotateSecrets(what) => rotate::run(azure, ui, world, &what, &material.secrets)
                 .await
+                .map(Ended::Made)
                 .map_err(|source| ProvisionError::Rotate { title: step.title.clone(), source }),
             Action::MergeSettings { site_id, set, remove } => {
                 let id = parse(&site_id)?;
-                let mut settings = azure.app_settings(&id).await.map_err(refused)?;
+                let before = azure.app_settings(&id).await.map_err(refused)?;
+                let mut settings = before.clone();
                 for name in &remove {
-                    settings.remove(name);
+                    if settings.remove(name).is_some() {
+                        self.removed(name);
+                    }
                 }
                 settings.extend(set);
+                // A write starts the app anew.
+                if settings == before {
+                    return Ok(Ended::Skipped("they are as they should be".to_owned()));
+                }
                 azure.set_app_settings(&id, &settings).await.map_err(refused)?;
-                Ok(Value::Null)
+                Ok(Ended::NOTHING)
             }
             Action::PurgeVault { id, api_version } => {
                 let id = parse(&id)?;
                 let purging = azure.post(&id, "purge", &api_version, &Value::Null);
                 match self.when_slow(PURGING, purging).await {
                     // Somebody else was faster.
-                    Err(error) if error.status() == Some(404) => Ok(Value::Null),
-                    purged => purged.map_err(refused),
+                    Err(error) if error.status() == Some(404) => Ok(Ended::NOTHING),
+                    purged => purged.map(Ended::Made).map_err(refused),
                 }
             }
             Action::Delete { id, api_version } => {
                 let id = parse(&id)?;
                 self.when_slow(DELETING, azure.delete(&id, &api_version)).await.map_err(refused)?;
-                Ok(Value::Null)
+                Ok(Ended::NOTHING)
             }
             Action::DeleteEmptyGroup { id, api_version } => {
                 let left = resources_in(azure, &id).await.map_err(refused)?;
-                if left == 0 {
-                    let id = parse(&id)?;
-                    self.when_slow(DELETING, azure.delete(&id, &api_version)).await.map_err(refused)?;
-                } else {
-                    ui.say(Event::StepSkipped {
-                        key: step.key.clone(),
-                        title: step.title.clone(),
-                        reason: format!("{left} other resources are in it"),
-                    });
+                if left > 0 {
+                    return Ok(Ended::Skipped(format!("{left} other resources are in it")));
                 }
-                Ok(Value::Null)
+                let id = parse(&id)?;
+                self.when_slow(DELETING, azure.delete(&id, &api_version)).await.map_err(refused)?;
+                Ok(Ended::NOTHING)
             }
         }
     }
@@ -331,7 +372,7 @@ impl Doing<'_> {
             None => self.material.package.clone().ok_or_else(|| missing("the worker package"))?,
             Some(container) => {
                 let container = url(container).ok_or_else(|| missing("the container's address"))?;
-                let fetching = kept::fetch(self.azure, &container, &named.sha256, Access::JustGranted);
+                let fetching = kept::fetch(self.azure, &container, &named.sha256, access(self.without));
                 self.when_slow(ROLE_SPREADS, fetching)
                     .await
                     .map_err(|source| (Runs::AsBefore, ProvisionError::Kept { title: title(), source }))?
@@ -359,8 +400,9 @@ async fn put(
     surroundings: Surroundings,
 ) -> Result<Value, AzureError> {
     match surroundings {
-        Surroundings::Settled => azure.put(id, api_version, body).await,
-        Surroundings::New => azure.put_on_new(id, api_version, body).await,
+        // An earlier run of this may have made them a moment before it was stopped.
+        Surroundings::Settled => azure.put_on_new(id, api_version, body, Age::Unknown).await,
+        Surroundings::New => azure.put_on_new(id, api_version, body, Age::New).await,
     }
 }
 
@@ -395,9 +437,9 @@ async fn await_role(
     api_version: &str,
     principal_id: &str,
     role: &str,
-) -> Result<(), AzureError> {
+) -> Result<Waited, AzureError> {
     let path = format!("{scope}/providers/{ASSIGNMENTS}?%24filter=atScope()");
-    wait_for(azure, &format!("waiting for a role on {scope}"), async || {
+    wait_for(azure, async || {
         let list = azure.list(&path, api_version).await?;
         Ok(list.iter().filter_map(Assignment::of).any(|each| each.is(scope, principal_id, role)))
     })
@@ -414,4 +456,36 @@ async fn register(azure: &Azure, subscription_id: &str, namespace: &str) -> Resu
 
 fn url(text: &str) -> Option<Url> {
     Url::parse(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::lost_column;
+
+    #[test]
+    fn a_column_that_is_not_read_back_is_named() {
+        let written = json!({ "properties": { "schema": { "columns": [
+            { "name": "TimeGenerated", "type": "dateTime" },
+            { "name": "theirs_s", "type": "string" },
+            { "name": "lag_d", "type": "real" },
+        ] } } });
+        let read = |columns: serde_json::Value| {
+            let standard = json!([{ "name": "TenantId", "type": "guid" }, { "name": "timegenerated", "type": "datetime" }]);
+            json!({ "properties": { "schema": { "columns": columns, "standardColumns": standard } } })
+        };
+        // In whatever list, order and case Azure gives them back.
+        let all =
+            read(json!([{ "name": "lag_d", "type": "Real" }, { "name": "theirs_s", "type": "string" }]));
+        assert_eq!(lost_column(&written, &all), None);
+        let fewer = read(json!([{ "name": "lag_d", "type": "real" }]));
+        assert_eq!(lost_column(&written, &fewer), Some("theirs_s (string)".to_owned()));
+        let other =
+            read(json!([{ "name": "lag_d", "type": "long" }, { "name": "theirs_s", "type": "string" }]));
+        assert_eq!(lost_column(&written, &other), Some("lag_d (real)".to_owned()));
+        assert_eq!(lost_column(&written, &json!({})), Some("TimeGenerated (dateTime)".to_owned()));
+        // What is no table has no columns to lose.
+        assert_eq!(lost_column(&json!({ "location": "westeurope" }), &json!({})), None);
+    }
 }

@@ -17,32 +17,43 @@ pub async fn wait_until(
     wanted: impl Fn(&Value) -> bool,
 ) -> Result<(), AzureError> {
     let seen = async || Ok(azure.get(id, api_version).await?.is_some_and(|resource| wanted(&resource)));
-    wait_for(azure, &format!("waiting for {id}"), seen).await
+    match wait_for(azure, seen).await? {
+        Waited::Seen => Ok(()),
+        Waited::NotWithin(waited) => Err(AzureError::StillRunning {
+            what: format!("waiting for {id}"),
+            state: "not as wanted".to_owned(),
+            waited,
+            url: id.path().to_owned(),
+        }),
+    }
+}
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waited {
+    /// It is there.
+    Seen,
+    /// It was not there for as long as was waited.
+    NotWithin(Duration),
 }
 
 /// Looks until `seen` says so, as often and as long as the client's timings say.
 ///
 /// # Errors
-/// The first error of a look, and [`AzureError::StillRunning`] at the limit.
+/// The first error of a look.
 pub async fn wait_for(
     azure: &Azure,
-    what: &str,
     seen: impl AsyncFn() -> Result<bool, AzureError>,
-) -> Result<(), AzureError> {
+) -> Result<Waited, AzureError> {
     let timings = *azure.timings();
     let mut waited = Duration::ZERO;
     while !seen().await? {
         if waited >= timings.operation {
-            return Err(AzureError::StillRunning {
-                what: what.to_owned(),
-                state: "not there".to_owned(),
-                waited,
-                url: String::new(),
-            });
+            return Ok(Waited::NotWithin(waited));
         }
         tokio::time::sleep(timings.poll_every).await;
         // At least a millisecond, so that a client without delays comes to an end as well.
         waited += timings.poll_every.max(Duration::from_millis(1));
     }
-    Ok(())
+    Ok(Waited::Seen)
 }

@@ -174,6 +174,11 @@ impl Failure {
     }
 }
 
+/// An error with its causes, in one line.
+pub fn told(error: &dyn Error) -> String {
+    chain(error).join(": ")
+}
+
 /// An error and its sources. A source that repeats the text above it is left out.
 fn chain(error: &dyn Error) -> Vec<String> {
     let mut texts = vec![error.to_string()];

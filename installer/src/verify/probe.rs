@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use contract::resources::TIMER_FUNCTION;
 use contract::secret::Secret;
-use contract::streams::AUDIT_TABLE;
-use serde_json::Value;
+use time::OffsetDateTime;
 use url::Url;
 
-use super::run::{Runs, good_run};
-use super::{Outcome, Probe, Report, reference};
+use super::run::{self, Runs, good_run};
+use super::{Outcome, Probe, Report, reference, rows};
 use crate::azure::{Azure, AzureError, ResourceId};
 use crate::deploy::publish::site_url;
 use crate::plan::template::SITES_VERSION;
+use crate::ui::failure::told;
 use crate::ui::{Event, Ui, Usual};
 use crate::world::{Stopwatch, World};
 
@@ -27,8 +27,10 @@ const HOST: Usual = Usual { reason: "the host usually runs a minute after a publ
 /// Why the timer takes a while.
 const TIMER: Usual =
     Usual { reason: "the functions of a new package are usually known within a minute", secs: 60 };
-/// Why rows take a while.
-const ROWS: Usual = Usual { reason: "the first rows usually show within 15 minutes", secs: 900 };
+/// What to do about a host that does not run. It writes no health row, so that `logs` has nothing of it.
+const HOST_REMEDY: &str = "the log stream of the Function App in the portal, and the table `AppTraces` behind its \
+                           Application Insights, show what the host says; `mimecast-sentinel doctor` looks at what \
+                           it needs";
 
 /// What is looked at.
 #[derive(Debug, Clone)]
@@ -41,15 +43,23 @@ pub struct Subject {
     pub accounts: BTreeSet<String>,
     /// The workspace's own id.
     pub workspace_customer_id: String,
+    /// SHA-256 of the package whose runs count; any where it is empty.
+    pub sha256: String,
+    /// The time by the workspace's clock before the first change: rows that came earlier prove nothing of it.
+    /// Where it could not be read, it is when rows are first looked for.
+    pub since: Option<String>,
     /// Whether Mimecast has events that should show up; `None` where nobody knows.
     pub events_expected: Option<bool>,
 }
 
-/// Looks until all is well or `limit` has passed.
-///
-/// # Errors
-/// [`AzureError`] where Azure refuses what the installer needs for the probes at all; what a probe
-/// finds wrong is in the report.
+/// Whether the installation is known to work without further ado: by a good run of each account, not long ago and
+/// after `changed_at`, when the Function App was changed at last.
+pub async fn known_to_work(azure: &Azure, subject: &Subject, changed_at: Option<&str>) -> bool {
+    run::known_to_work(azure, subject, changed_at).await
+}
+
+/// Looks until all is well or `limit` has passed. What a probe finds wrong, and what it could not look at, is
+/// in the report. Only runs and rows count that are newer than the change.
 pub async fn verify(
     azure: &Azure,
     ui: &Ui,
@@ -57,7 +67,7 @@ pub async fn verify(
     subject: &Subject,
     started: Stopwatch,
     limit: Duration,
-) -> Result<Report, AzureError> {
+) -> Report {
     let patience = Patience { azure, ui, watch: world.stopwatch(), limit };
     let mut report = Report::default();
     let mut tell = |probe: Probe| {
@@ -66,35 +76,31 @@ pub async fn verify(
     };
     ui.say(Event::Looking { what: "whether the installation works".to_owned() });
 
-    tell(references(&patience, &subject.site_id).await?);
-    let site = azure.get(&subject.site_id, SITES_VERSION).await?.unwrap_or_default();
-    let host = site_url(&site).ok_or_else(|| AzureError::Incomplete {
-        what: format!("reading {}", subject.site_id),
-        missing: "defaultHostName",
-    })?;
-    let key = azure.master_key(&subject.site_id).await?;
-    let healthy = host_health(&patience, &host, &key).await;
-    let host_runs = healthy.outcome == Outcome::Good;
+    tell(references(&patience, &subject.site_id).await);
+    let (healthy, host) = host_health(&patience, &subject.site_id).await;
     tell(healthy);
-    tell(timer(&patience, &subject.site_id).await?);
-    if !host_runs {
-        return Ok(report);
-    }
+    tell(timer(&patience, &subject.site_id).await);
+    let Some(host) = host else { return report };
     let runs = Runs {
         workspace_customer_id: subject.workspace_customer_id.clone(),
         installation: subject.installation.clone(),
+        sha256: subject.sha256.clone(),
+        begun_since: host.seen_at,
         ..Runs::default()
     };
-    let run = good_run(&patience, &runs, &subject.accounts, &host, &key).await;
-    let run_known = run.outcome != Outcome::NotChecked;
+    // The host's clock is told in whole seconds: a run that was seen before is older all the same.
+    let runs = Runs { after: runs.newest_seen(azure).await, ..runs };
+    let run = good_run(&patience, &runs, &subject.accounts, &host).await;
+    let works = run.outcome == Outcome::Good;
     tell(run);
-    if run_known && subject.events_expected != Some(false) {
-        let (probe, rows) = audit_rows(&patience, subject).await;
+    // Rows tell of events only where a run has looked for some.
+    if works && subject.events_expected != Some(false) {
+        let (probe, seen) = rows::arrived(&patience, subject).await;
         tell(probe);
-        report.audit_rows = rows;
-        report.first_row_secs = rows.filter(|rows| *rows > 0).map(|_| started.millis() / 1_000);
+        report.audit_rows = seen.map(|seen| seen.rows);
+        report.first_row_secs = seen.filter(|seen| seen.new).map(|_| started.millis() / 1_000);
     }
-    Ok(report)
+    report
 }
 
 /// How long to go on looking.
@@ -164,80 +170,127 @@ pub(super) fn with_remedy(mut probe: Probe, remedy: impl Into<String>) -> Probe 
     probe
 }
 
+/// Whether looking again is of no use: who may not look now may not in a while either.
+fn stays(error: &AzureError) -> bool {
+    matches!(error.status(), Some(401 | 403))
+        || matches!(
+            error.cause(),
+            AzureError::SignIn { .. } | AzureError::Token { .. } | AzureError::WrongTenant { .. }
+        )
+}
+
+/// A probe that could not look, with what to do about it.
+fn unseen(look: &Look<'_>, outcome: Outcome, error: &AzureError) -> Probe {
+    let mut probe = look.found(outcome, told(error.cause()));
+    let again = "`mimecast-sentinel status` looks again".to_owned();
+    probe.remedy = Some(error.hint().map_or(again, |hint| format!("{} ({})", hint.text, hint.link)));
+    probe
+}
+
 /// Whether the app's settings that refer to a vault were resolved.
-pub(super) async fn references(patience: &Patience<'_>, site_id: &ResourceId) -> Result<Probe, AzureError> {
+pub(super) async fn references(patience: &Patience<'_>, site_id: &ResourceId) -> Probe {
     let azure = patience.azure;
     let mut look = patience.begin("references", "Key Vault references", REFERENCES);
     let mut looks = 0;
     loop {
-        let list = reference::references(azure, site_id).await?;
-        let Some(open) = list.iter().find(|each| !each.resolved()) else {
-            return Ok(look.found(Outcome::Good, format!("{} resolved", list.len())));
+        let result = match reference::references(azure, site_id).await {
+            Ok(list) => {
+                let Some(open) = list.iter().find(|each| !each.resolved()) else {
+                    return look.found(Outcome::Good, format!("{} resolved", list.len()));
+                };
+                let result = format!("`{}` is {}: {}", open.setting, open.status, open.details);
+                if patience.over() {
+                    let remedy = reference::remedy(azure, site_id, open).await;
+                    return with_remedy(look.found(Outcome::Bad, result), remedy);
+                }
+                looks += 1;
+                match reference::fetch_again(azure, site_id, looks).await {
+                    // The app fetches them by itself too, if late.
+                    Ok(()) | Err(_) => result,
+                }
+            }
+            Err(error) if stays(&error) => return unseen(&look, Outcome::NotChecked, &error),
+            Err(error) if patience.over() => return unseen(&look, Outcome::Bad, &error),
+            Err(error) => told(error.cause()),
         };
-        let result = format!("`{}` is {}: {}", open.setting, open.status, open.details);
-        if patience.over() {
-            let remedy = reference::remedy(azure, site_id, open).await;
-            return Ok(with_remedy(look.found(Outcome::Bad, result), remedy));
-        }
-        looks += 1;
-        reference::fetch_again(azure, site_id, looks).await?;
         look.again(&result).await;
     }
 }
 
-pub(super) async fn host_health(patience: &Patience<'_>, host: &Url, key: &Secret<String>) -> Probe {
+/// A host that runs: where it is, and what opens it.
+pub(super) struct Host {
+    pub(super) url: Url,
+    pub(super) key: Secret<String>,
+    /// When it was first seen to run, by the clock by which its worker's runs are timed.
+    pub(super) seen_at: Option<OffsetDateTime>,
+}
+
+/// Whether the host runs, and the way to it where it does. Its keys are waited for as well: Azure answers 400,
+/// 404 or 503 to whoever asks for them while it starts.
+pub(super) async fn host_health(patience: &Patience<'_>, site_id: &ResourceId) -> (Probe, Option<Host>) {
+    let azure = patience.azure;
     let mut look = patience.begin("host", "Functions host", HOST);
+    let mut way = None;
     loop {
-        let found = patience.azure.host_status(host, key).await;
+        let found = async {
+            let (url, key) = match way.take() {
+                Some(known) => known,
+                None => way_in(azure, site_id).await?,
+            };
+            let status = azure.host_status(&url, &key).await;
+            way = Some((url, key));
+            status
+        };
+        let found = found.await;
         let result = match &found {
             Ok(status) if status.healthy() => {
                 let version = status.version.as_deref().unwrap_or("of unknown version");
-                return look.found(Outcome::Good, format!("running, {version}"));
+                let probe = look.found(Outcome::Good, format!("running, {version}"));
+                return (probe, way.map(|(url, key)| Host { url, key, seen_at: status.at }));
             }
             Ok(status) => format!("{} {}", status.state, status.errors.join("; ")),
-            Err(error) => error.to_string(),
+            // Of the host's own endpoint a refusal passes: it knows its keys late.
+            Err(error) if way.is_none() && stays(error) => {
+                return (unseen(&look, Outcome::NotChecked, error), None);
+            }
+            Err(error) => told(error.cause()),
         };
         let result = result.trim();
         if patience.over() {
-            let logs = "`mimecast-sentinel logs` shows what the worker said";
-            return with_remedy(look.found(Outcome::Bad, result), logs);
+            return (with_remedy(look.found(Outcome::Bad, result), HOST_REMEDY), None);
         }
         look.again(result).await;
     }
 }
 
-pub(super) async fn timer(patience: &Patience<'_>, site_id: &ResourceId) -> Result<Probe, AzureError> {
-    let mut look = patience.begin("timer", "timer", TIMER);
-    loop {
-        let functions = patience.azure.functions(site_id).await?;
-        if functions.iter().any(|function| function.name.eq_ignore_ascii_case(TIMER_FUNCTION)) {
-            return Ok(look.found(Outcome::Good, format!("function `{TIMER_FUNCTION}` is registered")));
-        }
-        let result = format!("function `{TIMER_FUNCTION}` is not registered");
-        if patience.over() {
-            let bad = look.found(Outcome::Bad, result);
-            return Ok(with_remedy(bad, "restart the app, then `mimecast-sentinel doctor`"));
-        }
-        look.again(&result).await;
-    }
+/// Where the host is, and the key that opens it.
+async fn way_in(azure: &Azure, site_id: &ResourceId) -> Result<(Url, Secret<String>), AzureError> {
+    let site = azure.get(site_id, SITES_VERSION).await?.unwrap_or_default();
+    let url = site_url(&site).ok_or_else(|| AzureError::Incomplete {
+        what: format!("reading {site_id}"),
+        missing: "defaultHostName",
+    })?;
+    Ok((url, azure.master_key(site_id).await?))
 }
 
-async fn audit_rows(patience: &Patience<'_>, subject: &Subject) -> (Probe, Option<u64>) {
-    let mut look = patience.begin("rows", "audit rows", ROWS);
-    let query = format!("{AUDIT_TABLE} | count");
+/// Whether the timer's function is registered.
+pub(super) async fn timer(patience: &Patience<'_>, site_id: &ResourceId) -> Probe {
+    let mut look = patience.begin("timer", "timer", TIMER);
     loop {
-        let found = patience.azure.query(&subject.workspace_customer_id, &query, "").await;
-        let rows = found.as_ref().ok().and_then(|rows| rows.single()).and_then(Value::as_u64);
-        if let Some(rows) = rows.filter(|rows| *rows > 0) {
-            return (look.found(Outcome::Good, format!("{rows} in `{AUDIT_TABLE}`")), Some(rows));
-        }
-        let result = match found {
-            Err(error) => error.to_string(),
-            Ok(_) => "none visible yet".to_owned(),
+        let result = match patience.azure.functions(site_id).await {
+            Ok(functions) => {
+                if functions.iter().any(|function| function.name.eq_ignore_ascii_case(TIMER_FUNCTION)) {
+                    return look.found(Outcome::Good, format!("function `{TIMER_FUNCTION}` is registered"));
+                }
+                format!("function `{TIMER_FUNCTION}` is not registered")
+            }
+            Err(error) if stays(&error) => return unseen(&look, Outcome::NotChecked, &error),
+            Err(error) if patience.over() => return unseen(&look, Outcome::Bad, &error),
+            Err(error) => told(error.cause()),
         };
         if patience.over() {
-            let remedy = "the first rows can take 15 minutes; `mimecast-sentinel status` looks again";
-            return (with_remedy(look.found(Outcome::Waiting, result), remedy), rows);
+            let bad = look.found(Outcome::Bad, result);
+            return with_remedy(bad, "restart the app, then `mimecast-sentinel doctor`");
         }
         look.again(&result).await;
     }

@@ -113,7 +113,7 @@ pub async fn remedy(azure: &Azure, site_id: &ResourceId, reference: &Reference) 
 /// by the reference alone, and not every account that installs sees the vault.
 fn denied(principal: &str, vault: &str, secret: &str) -> String {
     let scope = format!("$(az keyvault show --name {vault} --query id --output tsv)/secrets/{secret}");
-    let role = role_command("SCOPE", principal, KEY_VAULT_SECRETS_USER.definition_id)
+    let role = role_command("SCOPE", principal, "ServicePrincipal", KEY_VAULT_SECRETS_USER.definition_id)
         // In double quotes, so that the shell asks for the vault's id.
         .replace("'SCOPE'", &format!("\"{scope}\""));
     format!(

@@ -1,5 +1,6 @@
 //! An installation that is killed goes on where it stopped; so does a teardown.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use contract::streams::{AUDIT_TABLE, HEALTH_TABLE};
@@ -7,6 +8,7 @@ use installer::azure::Timings;
 use serde_json::json;
 use simulator::fault::{Action, Fault, Matcher};
 use simulator::state::principal::PrincipalKind;
+use simulator::state::subscription::Registration;
 
 use crate::foreign::vault;
 use crate::stage::{Stage, kinds};
@@ -89,6 +91,94 @@ async fn an_installation_killed_at_every_step_ends_whole_and_leaves_the_workspac
     assert_eq!(stage.everything().len(), neighbours.len() + 1);
     assert_eq!(stage.assignments_of(&operator.object_id), 0);
     assert!(state.resource(&vault_id).is_some());
+}
+
+/// Writes of the installer since a mark of the journal, to whichever service, as method and path.
+fn every_write(stage: &Stage, mark: usize) -> Vec<String> {
+    let elsewhere = stage.simulator.journal().since(mark).into_iter().filter(|entry| {
+        let upload = entry.service == "blob" && entry.method == "PUT";
+        upload || entry.service == "scm" && entry.method == "POST"
+    });
+    let elsewhere = elsewhere.map(|entry| format!("{} {}", entry.method, entry.path()));
+    stage.writes(mark).into_iter().chain(elsewhere).map(|write| write.to_ascii_lowercase()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installation_from_nothing_killed_at_each_of_its_writes_in_turn_ends_whole() {
+    // BR-005, BR-125, BR-131
+    let stage = Stage::start().await;
+    let state = stage.simulator.state();
+    // Whatever a first installation can have to do; content is so many writes of one kind.
+    state.set_registration(stage.simulator.subscription_id(), "Microsoft.Web", Registration::NotRegistered);
+    state.inject_storage_key();
+    stage.answers(
+        "collect: {work_queue: always}\ncontent: {connector_page: false, workbook: false, rules: off, hunting: \
+         false, asim: false}\n",
+    );
+    let workspace = state.resource(stage.simulator.workspace_id()).expect("there").to_string();
+
+    // Each write is killed at once, the first time that it is seen: a second time it may come to its end. Those
+    // that are under way at the same time share a kill.
+    let mut killed: BTreeSet<String> = BTreeSet::new();
+    let mut met: BTreeSet<String> = BTreeSet::new();
+    loop {
+        let mark = stage.simulator.journal().len();
+        let mut child = stage.start_command("install", &["--yes", "--no-wait"]);
+        let ended = loop {
+            tokio::select! {
+                status = child.wait() => break Some(status.expect("ends")),
+                () = tokio::time::sleep(Duration::from_millis(2)) => {}
+            }
+            if let Some(new) = every_write(&stage, mark).into_iter().find(|write| !killed.contains(write)) {
+                child.kill().await.expect("killed");
+                killed.insert(new);
+                met.extend(every_write(&stage, mark));
+                break None;
+            }
+        };
+        if let Some(status) = ended {
+            assert_eq!(status.code(), Some(0), "after {killed:#?}");
+            break;
+        }
+        assert!(killed.len() < KILLS_AT_MOST, "{killed:#?}");
+    }
+    for kind in [
+        "/providers/microsoft.web/register",
+        "/resourcegroups/rg-mimecast-audit",
+        "/userassignedidentities/",
+        "/storageaccounts/st",
+        "/containers/packages",
+        "/queues/sync-work",
+        "/vaults/kv-",
+        "/secrets/mimecast-client-secret",
+        "/components/",
+        "/tables/mimecastaudit_cl",
+        "/datacollectionrules/",
+        "/diagnosticsettings/",
+        "/roleassignments/",
+        "/audit-checkpoints/checkpoint.txt",
+        "/serverfarms/",
+        "/sites/func-",
+        "/config/appsettings",
+        "/basicpublishingcredentialspolicies/",
+        ".zip",
+        "post /api/publish",
+        "/tags/default",
+        "delete ",
+    ] {
+        assert!(met.iter().any(|write| write.contains(kind)), "{kind} in {met:#?}");
+    }
+    // What comes one after the other is killed one by one.
+    for kind in ["/resourcegroups/rg-mimecast-audit", "/sites/func-", "post /api/publish", "/tags/default"] {
+        assert!(killed.iter().any(|write| write.contains(kind)), "{kind} in {killed:#?}");
+    }
+    stage.command("plan", &[]).await.expect(0);
+    assert_eq!(stage.assignments_of(&stage.simulator.person().object_id), 1);
+    let after = state.resource(stage.simulator.workspace_id()).expect("there").to_string();
+    assert_eq!(after, workspace, "the workspace is never written");
+    // What came of it works.
+    let run = stage.command("install", &["--yes", "--wait", "60s"]).await.expect(0);
+    assert!(run.stdout.contains("audit rows are in the workspace"), "{}", run.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

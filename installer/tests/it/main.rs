@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod apply;
 mod azure;
 mod completions;
 mod content;
@@ -27,6 +28,7 @@ mod options;
 mod packages;
 mod plan;
 mod portal;
+mod proof;
 mod refusals;
 mod rotate;
 mod runs;

@@ -270,6 +270,9 @@ fn keep_config(write: &mut Write<'_>, config: Value, flex: bool) -> Result<(), A
             settings.insert(name.to_owned(), pair.get("value").cloned().unwrap_or_else(|| json!("")));
         }
         check_settings(&settings, flex)?;
+        if flex && write.existing.is_none() && write.data.injects_storage_key {
+            settings.insert("AzureWebJobsStorage".to_owned(), json!("DefaultEndpointsProtocol=https"));
+        }
         write.hidden["appSettings"] = Value::Object(settings);
         write.data.references.remove(&key(&write.id));
     }

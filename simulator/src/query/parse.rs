@@ -7,7 +7,9 @@
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use super::syntax::{Aggregate, Condition, Group, Literal, Operator, Order, Query, Step, Unknown};
+use super::syntax::{
+    Aggregate, Condition, Group, INGESTION_TIME, Literal, Operator, Order, Query, Step, Unknown,
+};
 use super::token::{Token, tokens};
 
 /// Reads a query. `now` is what `now()` and `ago()` mean.
@@ -145,8 +147,12 @@ impl Parser {
 
     fn condition(&mut self) -> Result<Condition, Unknown> {
         let at = self.at;
-        let column = self.word()?;
-        if self.takes("(") {
+        let mut column = self.word()?;
+        if column == "ingestion_time" {
+            self.symbol("(")?;
+            self.symbol(")")?;
+            INGESTION_TIME.clone_into(&mut column);
+        } else if self.takes("(") {
             let wanted = match column.as_str() {
                 "isempty" | "isnull" => true,
                 "isnotempty" | "isnotnull" => false,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::syntax::{Aggregate, Condition, Group, Literal, Operator, Order, Query, Step};
+use super::syntax::{Aggregate, Condition, Group, INGESTION_TIME, Literal, Operator, Order, Query, Step};
 use crate::ingestion::{format_time, parse_time};
 use crate::rows::Row;
 
@@ -34,6 +34,9 @@ enum Key {
 
 impl Table {
     fn type_of(&self, column: &str) -> Result<&str, NoColumn> {
+        if column == INGESTION_TIME {
+            return Ok("datetime");
+        }
         self.columns
             .iter()
             .find(|(name, _)| name == column)

@@ -35,6 +35,10 @@ pub(super) struct Order {
     pub(super) descending: bool,
 }
 
+/// The function that gives when a row was accepted; a row holds it under this name, which is no column's
+/// (<https://learn.microsoft.com/kusto/query/ingestion-time-function>).
+pub(super) const INGESTION_TIME: &str = "ingestion_time()";
+
 /// One condition; those of a `where` are joined by `and`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Condition {

@@ -63,6 +63,27 @@ async fn the_timespan_and_the_latency_hide_rows() {
 }
 
 #[tokio::test]
+async fn rows_are_told_apart_by_when_they_were_accepted_by_the_workspaces_clock() {
+    let scene = with_runs();
+    let first = async |query: &str| {
+        let answer = ask(&scene, CUSTOMER, json!({"query": query})).await.json();
+        (answer["tables"][0]["columns"][0].clone(), answer["tables"][0]["rows"][0][0].clone())
+    };
+    scene.data.state.clock().advance(Duration::from_secs(60));
+    let (column, now) = first("print now()").await;
+    assert_eq!(column, json!({"name": "print_0", "type": "datetime"}));
+    let now = now.as_str().unwrap();
+    // Both rows are of a time before, and were accepted before.
+    let since = format!("{HEALTH_TABLE} | where ingestion_time() > datetime({now}) | count");
+    assert_eq!(first(&since).await.1, 0);
+    let before = format!("{HEALTH_TABLE} | where ingestion_time() < datetime({now}) and Read == 3 | count");
+    assert_eq!(first(&before).await.1, 2);
+    // It is no column: nobody sees it unasked.
+    let all = ask(&scene, CUSTOMER, json!({"query": format!("{HEALTH_TABLE} | take 1")})).await.json();
+    assert!(!all["tables"][0]["columns"].to_string().contains("ingestion_time"));
+}
+
+#[tokio::test]
 async fn what_is_not_known_is_refused_as_azure_refuses_it() {
     let scene = with_runs();
     let inner = |answer: &Answer| answer.json()["error"]["innererror"].clone();

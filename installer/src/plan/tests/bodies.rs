@@ -1,6 +1,7 @@
 //! What is written of the answers.
 
 use super::*;
+use crate::inventory::foreign::{ForeignSecret, ForeignVault};
 
 #[test]
 fn the_settings_of_a_new_app_hold_references_and_no_secret() {
@@ -122,6 +123,61 @@ fn roles_that_an_administrator_gives_are_waited_for_and_their_commands_shown() {
             && commands[0].remedy.as_ref().is_some_and(|text| text.starts_with("az role assignment create"))
     );
     assert!(!plan.refused());
+}
+
+#[test]
+fn who_is_to_be_let_in_is_named_as_what_they_are_where_that_is_known() {
+    let text = ANSWERS.replace(
+        "azure:\n",
+        "azure:\n  role_assignments: external\n  operator_object_id: 00000000-0000-0000-0000-0000000000bb\n",
+    );
+    let given = yaml::read(&text, |line| Origin::File { file: "a".to_owned(), line }).expect("reads");
+    let intent = Intent::of(&given, &World::with_environment(BTreeMap::new())).expect("complete");
+    let plan = plan(&intent, &nothing(), Some(&package())).expect("a plan");
+    let commands: Vec<&str> = plan
+        .findings
+        .iter()
+        .filter(|finding| finding.id == "role-to-give")
+        .filter_map(|finding| finding.remedy.as_deref())
+        .collect();
+    let (operator, worker): (Vec<&str>, Vec<&str>) =
+        commands.into_iter().partition(|command| command.contains("0000000000bb"));
+    // A person, a group or an application: nobody has said which.
+    assert!(operator.len() == 1 && !operator[0].contains("--assignee-principal-type"), "{operator:?}");
+    assert_eq!(worker.len(), 5);
+    assert!(worker.iter().all(|command| command.contains("--assignee-principal-type ServicePrincipal")));
+}
+
+#[test]
+fn a_secret_that_no_setting_refers_to_is_told_of_once() {
+    let intent = intent_of_two_accounts();
+    let secret = |readers: Vec<String>| ForeignSecret {
+        setting: None,
+        vault_name: "kv-sec".to_owned(),
+        name: "mc".to_owned(),
+        vault: Some(ForeignVault {
+            id: "/subscriptions/s/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv-sec".to_owned(),
+            by_roles: false,
+            may_give_roles: false,
+            readers,
+        }),
+        resolved: false,
+    };
+    let told = |inventory: &Inventory| {
+        let plan = plan(&intent, inventory, Some(&package())).expect("a plan");
+        let findings = plan.findings.iter().filter(|finding| finding.id == "foreign-vault").count();
+        (plan.steps.iter().any(|step| step.key == "foreign/kv-sec/mc"), findings)
+    };
+    let mut inventory = Inventory { foreign_secrets: vec![secret(Vec::new())], ..nothing() };
+    assert_eq!(told(&inventory), (true, 1));
+    // Whether the owner has done it shows nowhere: it is said again, and the plan is empty all the same.
+    inventory = Inventory { foreign_secrets: vec![secret(Vec::new())], ..carried_out(&intent) };
+    assert_eq!(told(&inventory), (false, 1));
+    assert!(plan(&intent, &inventory, Some(&package())).expect("a plan").empty());
+    // The vault shows that its owner has let the worker in.
+    let worker = super::made("identity", "/properties/principalId");
+    inventory.foreign_secrets = vec![secret(vec![worker])];
+    assert_eq!(told(&inventory), (false, 0));
 }
 
 #[test]

@@ -36,6 +36,7 @@ fn a_first_plan_makes_everything_in_an_order_that_can_be_carried_out() {
             "grant/audit-checkpoints",
             "checkpoint",
             "function_app",
+            "settings",
             "publishing/ftp",
             "publishing/scm",
             "grant/packages",
@@ -101,6 +102,15 @@ fn what_is_given_while_installing_is_taken_back_even_after_a_run_that_was_stoppe
     // A role that the person has anyway is neither given nor taken.
     inventory.assignments.last_mut().expect("one").description = "for my own use".to_owned();
     assert!(plan(&intent, &inventory, Some(&package())).expect("a plan").empty());
+
+    // What another person was given and was stopped with: that very assignment goes, by its own name.
+    let left = inventory.assignments.last_mut().expect("one");
+    left.principal_id = "00000000-0000-0000-0000-0000000000aa".to_owned();
+    left.description = crate::plan::publish::FOR_THE_TIME.to_owned();
+    let taken_back = plan(&intent, &inventory, Some(&package())).expect("a plan");
+    assert_eq!(keys(&taken_back), ["take-back/packages/00000000-0000-0000-0000-0000000000aa"]);
+    let Action::Delete { id, .. } = &taken_back.steps[0].action else { panic!("{:?}", taken_back.steps[0]) };
+    assert_eq!(id, "x");
 }
 
 #[test]

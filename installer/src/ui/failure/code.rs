@@ -73,7 +73,7 @@ codes! {
     ForeignSecret = "foreign-secret", "The secret is in a vault that is not ours, which is never written.", "Its owner writes the new version there; the app reads it within a day or at its next restart.";
     Mimecast = "mimecast", "Mimecast refused the credentials or could not be asked.", "The message says what to do; `doctor` names the check.";
     NoWorkspace = "no-workspace", "The workspace is not there, or the account may not read it.", "Correct `workspace.resource_id`, or ask for Reader on it.";
-    NotGiven = "not-given", "A step needs a secret or a package that was not given.", "Give it where the answers say, or by `--package FILE`, and run the same command again.";
+    NotGiven = "not-given", "A step needs a secret, a package or a role that was not given.", "Give a secret where the answers say, a package by `--package FILE`, a role by the command of the message, and run the same command again.";
     Order = "order", "The steps of a plan wait for each other, or for something that nobody makes.", "This is a fault of the installer. Please report it.";
     SignIn = "sign-in", "No way of signing in to Azure gave a token, or one for another tenant.", "`az login` or `azd auth login`; `--auth` takes one way alone.";
     Unreachable = "unreachable", "Azure could not be reached, or the connection broke.", "Run the same command again. A proxy is given by `HTTPS_PROXY`, its certificates by `SSL_CERT_FILE`.";
@@ -121,7 +121,7 @@ fn of_type(error: &(dyn Error + 'static)) -> Option<Code> {
         return match provision {
             ProvisionError::Stopped => Some(Code::Stopped),
             ProvisionError::Circle(_) => Some(Code::Order),
-            ProvisionError::Material { .. } => Some(Code::NotGiven),
+            ProvisionError::Material { .. } | ProvisionError::NotGiven { .. } => Some(Code::NotGiven),
             ProvisionError::Missing { .. } | ProvisionError::Column { .. } => Some(Code::AzureAnswer),
             _ => None,
         };
