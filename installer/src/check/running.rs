@@ -12,6 +12,7 @@ use crate::plan::ids::Ids;
 use crate::plan::tag;
 use crate::plan::template::SITES_VERSION;
 use crate::verify::health::{Health, Silent, whose};
+use crate::verify::probe::HOST_REMEDY;
 use crate::verify::{reference, text};
 
 const REFERENCES: &str = "https://learn.microsoft.com/azure/app-service/app-service-key-vault-references#troubleshoot-key-vault-references";
@@ -92,7 +93,7 @@ async fn host(azure: &Azure, site_id: &ResourceId, site: &Value) -> Check {
             Side::Running,
             TITLE,
             format!("{} {}", status.state, status.errors.join("; ")),
-            "`mimecast-sentinel logs` shows what the worker said; a restart helps where it was a passing fault",
+            HOST_REMEDY,
         ),
         Err(error) if error.status() == Some(403) => Check::refused("host", Side::Running, TITLE, &error),
         Err(error) => Check::broken("host", Side::Running, TITLE, &error),

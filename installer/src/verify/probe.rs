@@ -28,7 +28,7 @@ const HOST: Usual = Usual { reason: "the host usually runs a minute after a publ
 const TIMER: Usual =
     Usual { reason: "the functions of a new package are usually known within a minute", secs: 60 };
 /// What to do about a host that does not run. It writes no health row, so that `logs` has nothing of it.
-const HOST_REMEDY: &str = "the log stream of the Function App in the portal, and the table `AppTraces` behind its \
+pub(crate) const HOST_REMEDY: &str = "the log stream of the Function App in the portal, and the table `AppTraces` behind its \
                            Application Insights, show what the host says; `mimecast-sentinel doctor` looks at what \
                            it needs";
 
