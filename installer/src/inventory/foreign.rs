@@ -170,14 +170,20 @@ pub(super) async fn subscriptions_searched(azure: &Azure) -> Result<Vec<String>,
 
 /// Names of the vaults of others in which an app reads secrets, each with the secret's, as its settings and
 /// its recorded answers refer to them; `None` where there is no app to say so.
-pub(super) fn secrets_named(inventory: &Inventory) -> Option<BTreeSet<(String, String)>> {
+pub(super) fn secrets_named(inventory: &Inventory, ids: &Ids) -> Option<BTreeSet<(String, String)>> {
     let settings = inventory.settings.as_ref()?;
+    let own = inventory.resource(&ids.key_vault);
+    // By its address where it is there to tell it, which need not hold its name.
+    let ours = |secret: &VaultSecret| {
+        own.is_some_and(|vault| holds(vault, secret))
+            || secret.vault_name().eq_ignore_ascii_case(&inventory.names.key_vault)
+    };
     let mut names = BTreeSet::new();
     let mut name = |secret: Option<VaultSecret>| {
-        let secret =
-            secret.map(|secret| (secret.vault_name().to_ascii_lowercase(), secret.name().to_owned()));
-        let ours = |vault: &str| vault.eq_ignore_ascii_case(&inventory.names.key_vault);
-        names.extend(secret.filter(|(vault, _)| !ours(vault)));
+        let of_others = secret.filter(|secret| !ours(secret));
+        names.extend(
+            of_others.map(|secret| (secret.vault_name().to_ascii_lowercase(), secret.name().to_owned())),
+        );
     };
     settings.values().for_each(|value| name(VaultSecret::parse_reference(value)));
     // Those of several accounts are only in the answers.

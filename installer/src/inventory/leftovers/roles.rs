@@ -35,7 +35,7 @@ pub(super) async fn roles_elsewhere(
         .and_then(|identity| identity["properties"]["principalId"].as_str())
         .map(str::to_owned);
     let Some(principal_id) = principal_id else { return Ok(ForeignRoles::default()) };
-    let named = foreign::secrets_named(inventory);
+    let named = foreign::secrets_named(inventory, ids);
     let mut subscriptions = subscriptions.to_vec();
     if named.as_ref().is_none_or(|named| !named.is_empty()) {
         for more in foreign::subscriptions_searched(azure).await? {
