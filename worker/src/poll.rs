@@ -5,7 +5,7 @@
 //! is signed. One engine reads both.
 //!
 //! * [`window`]: which window to read next, and what can no longer be read. Pure.
-//! * [`pages`]: the pages of one window, until there are no more.
+//! * [`pages`]: the pages of one window, until there are no more; [`ahead`]: the next one, asked for early.
 //! * [`client`]: one call: signed, paced, tried again where that helps.
 //! * [`page`], [`scan`], [`record`]: an answer's records while it arrives, in bounded memory.
 //! * [`quota`], [`token`], [`sign`], [`login`]: what a call needs.

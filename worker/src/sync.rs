@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Fetching the next page overlaps delivering the last: two halves of a window, joined by a channel of
-//! one batch. What is held at once is a page's chunk, the batch that fills, one that waits and one that
-//! is on its way, whatever the backlog.
+//! one batch. What is held at once is a page of usual size or a piece of a larger one, the batch that
+//! fills, one that waits and one that is on its way, whatever the backlog.
 
 mod again;
 mod deliver;
