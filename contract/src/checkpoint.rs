@@ -8,6 +8,8 @@
 //! of a newer one. So within a version members may be added, and a reader passes over those that it does
 //! not know; what an older worker may not pass over needs a new version (`docs/decisions/checkpoint.md`).
 
+use std::io::Write as _;
+
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use time::format_description::FormatItem;
@@ -34,8 +36,12 @@ pub fn slice_key(account: &str, request: &str, from: OffsetDateTime) -> String {
     format!("{account}{separator}backfill-{request}-{}", from.unix_timestamp())
 }
 
-/// What a checkpoint takes beside the hashes, about.
+/// What a checkpoint takes beside the hashes, about: the counts of sixty days, mostly.
 const REST_BYTES: usize = 16 * 1024;
+/// In such steps the buffer grows: a checkpoint grows with each batch.
+const STEP_BYTES: usize = 32 * 1024;
+/// What a group takes beside its hashes: `{"minute":4294967295,"ids":""},`.
+const GROUP_BYTES: usize = 31;
 
 /// How far one account has been collected and delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -211,13 +217,55 @@ impl Checkpoint {
     }
 
     /// The content to write: one line of JSON.
-    #[expect(clippy::expect_used, reason = "text, numbers and times of years that RFC 3339 can write")]
     pub fn write(&self) -> Vec<u8> {
-        // Eight bytes are eleven characters at most; the rest is the counts of sixty days, mostly.
-        let hashes: usize = self.remembered.iter().map(|group| group.ids.len()).sum();
-        let mut content = Vec::with_capacity(11 * hashes + REST_BYTES);
-        serde_json::to_writer(&mut content, self).expect("a checkpoint is always JSON");
+        let mut content = Vec::new();
+        self.write_with(self.remembered.iter().map(|group| (group.minute, &*group.ids)), &mut content);
         content
+    }
+
+    /// Puts the content to write in place of what is in this buffer, which can be used again and again. What
+    /// is remembered is given in groups of a minute, in place of the checkpoint's own.
+    #[expect(clippy::expect_used, reason = "text, numbers and times of years that RFC 3339 can write")]
+    pub fn write_with<'a>(
+        &self,
+        remembered: impl Iterator<Item = (u32, &'a [u64])> + Clone,
+        content: &mut Vec<u8>,
+    ) {
+        let groups = remembered.clone();
+        let hashes: usize = groups.map(|(_, ids)| GROUP_BYTES + base64_hashes::text_bytes(ids)).sum();
+        content.clear();
+        content.reserve_exact((hashes + REST_BYTES).next_multiple_of(STEP_BYTES));
+        serde_json::to_writer(&mut *content, &self.without_hashes()).expect("a checkpoint is always JSON");
+        // The hashes are nearly all of it and need no escapes, which JSON's writer would look for.
+        if hashes > 0 {
+            content.pop();
+            content.extend_from_slice(b",\"remembered\":");
+            let mut before = b'[';
+            for (minute, ids) in remembered {
+                content.push(before);
+                before = b',';
+                // Writing to memory cannot fail.
+                let _ = write!(content, "{{\"minute\":{minute},\"ids\":\"");
+                base64_hashes::write(ids, content);
+                content.extend_from_slice(b"\"}");
+            }
+            content.extend_from_slice(b"]}");
+        }
+    }
+
+    fn without_hashes(&self) -> Self {
+        Self {
+            version: self.version,
+            closed_until: self.closed_until,
+            open: self.open.clone(),
+            in_flight: self.in_flight.clone(),
+            remembered: Vec::new(),
+            days: self.days.clone(),
+            reread: self.reread.clone(),
+            collected_from: self.collected_from,
+            slice_secs: self.slice_secs,
+            delivered_at: self.delivered_at,
+        }
     }
 
     fn checked(self) -> Result<Self, Unreadable> {
@@ -263,10 +311,9 @@ fn old_time(text: &str) -> Option<OffsetDateTime> {
 }
 
 mod base64_hashes {
-    use std::fmt;
-
     use base64::Engine as _;
     use serde::de::Error as _;
+    use serde::ser::Error as _;
     use serde::{Deserialize, Deserializer, Serializer};
 
     use super::STANDARD;
@@ -276,25 +323,29 @@ mod base64_hashes {
     const TOGETHER: usize = 24;
 
     pub(super) fn serialize<S: Serializer>(hashes: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&Encoded(hashes))
+        let mut text = Vec::new();
+        write(hashes, &mut text);
+        serializer.serialize_str(std::str::from_utf8(&text).map_err(S::Error::custom)?)
     }
 
-    /// Written piece by piece, since there can be most of a megabyte of them before each batch.
-    struct Encoded<'a>(&'a [u64]);
+    /// How long the text of these hashes is: four characters for each three bytes begun.
+    pub(super) fn text_bytes(hashes: &[u64]) -> usize {
+        (8 * hashes.len()).div_ceil(3) * 4
+    }
 
-    impl fmt::Display for Encoded<'_> {
-        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            let mut text = [0; 8 * TOGETHER / 3 * 4];
-            for hashes in self.0.chunks(TOGETHER) {
-                let mut bytes = [[0; 8]; TOGETHER];
-                for (place, hash) in bytes.iter_mut().zip(hashes) {
-                    *place = hash.to_be_bytes();
-                }
-                let bytes = bytes[..hashes.len()].as_flattened();
-                let length = STANDARD.encode_slice(bytes, &mut text).map_err(|_| fmt::Error)?;
-                formatter.write_str(std::str::from_utf8(&text[..length]).map_err(|_| fmt::Error)?)?;
+    /// Appends the text of these hashes, piece by piece: there can be most of a megabyte of them before each
+    /// batch.
+    pub(super) fn write(hashes: &[u64], out: &mut Vec<u8>) {
+        let mut text = [0; 8 * TOGETHER / 3 * 4];
+        for hashes in hashes.chunks(TOGETHER) {
+            let mut bytes = [[0; 8]; TOGETHER];
+            for (place, hash) in bytes.iter_mut().zip(hashes) {
+                *place = hash.to_be_bytes();
             }
-            Ok(())
+            let bytes = bytes[..hashes.len()].as_flattened();
+            // It fits.
+            let length = STANDARD.encode_slice(bytes, &mut text).unwrap_or_default();
+            out.extend_from_slice(&text[..length]);
         }
     }
 

@@ -13,7 +13,7 @@ use contract::checkpoint::Checkpoint;
 use time::OffsetDateTime;
 use time::macros::datetime;
 use timing::{Shown, heading, measure};
-use worker::checkpoint::remembered::{LIMIT, Remembered};
+use worker::checkpoint::remembered::{HashesSeen, LIMIT, Remembered};
 
 /// When the first event of all happened.
 const FIRST: OffsetDateTime = datetime!(2026-11-25 00:00 UTC);
@@ -22,20 +22,20 @@ fn main() {
     heading("event");
     let events: Vec<(u64, OffsetDateTime)> = (0..LIMIT as u64).map(event).collect();
     let remembered = remembered(LIMIT);
-    let seen = remembered.seen();
+    let mut seen = HashesSeen::default();
+    remembered.look_up(&mut seen);
     measure("an event looked up among them all", Shown::Speed, &events, |(hash, _)| {
         u64::from(seen.contains(hash))
     });
     heading("file");
     for count in [500, 50_000, LIMIT] {
-        let mut kept = self::remembered(count);
+        let kept = self::remembered(count);
+        let mut content = Vec::new();
         measure(&format!("{count} events: written"), Shown::Bytes, &[()], |()| {
-            let checkpoint = Checkpoint { remembered: kept.lend(), ..Checkpoint::first() };
-            let content = checkpoint.write();
-            kept.take_back(checkpoint.remembered);
+            Checkpoint::first().write_with(kept.groups(), &mut content);
             content.len() as u64
         });
-        let file = [Checkpoint { remembered: kept.lend(), ..Checkpoint::first() }.write()];
+        let file = [content];
         measure(&format!("{count} events: read"), Shown::Speed, &file, |content| {
             let checkpoint = Checkpoint::read(content).unwrap();
             Remembered::from_checkpoint(checkpoint.remembered).len() as u64

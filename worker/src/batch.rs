@@ -236,6 +236,15 @@ impl Batcher {
         })
     }
 
+    /// Forgets the batch that is filling.
+    pub fn clear(&mut self) {
+        self.plain.clear();
+        self.encoded_bytes = 0;
+        self.marks.clear();
+        self.ends.clear();
+        self.encoder.clear();
+    }
+
     fn encode(&mut self) {
         self.encoder.push(&self.plain);
         self.encoded_bytes += self.plain.len();
@@ -254,12 +263,15 @@ impl Default for Batcher {
 struct Encoder {
     compress: Compress,
     body: Vec<u8>,
+    /// How large the last body was: the next one is likely to be as large.
+    last_bytes: usize,
 }
 
 impl Encoder {
     fn new() -> Self {
         // 15 is the largest window that gzip has.
-        Self { compress: Compress::new_gzip(Compression::new(LEVEL), 15), body: Vec::new() }
+        let compress = Compress::new_gzip(Compression::new(LEVEL), 15);
+        Self { compress, body: Vec::new(), last_bytes: 0 }
     }
 
     fn push(&mut self, mut plain: &[u8]) {
@@ -271,7 +283,18 @@ impl Encoder {
     fn finish(&mut self) -> Bytes {
         while self.step(&[], FlushCompress::Finish).1 != Status::StreamEnd {}
         self.compress.reset();
-        Bytes::from(std::mem::take(&mut self.body))
+        self.last_bytes = self.body.len();
+        let mut body = std::mem::take(&mut self.body);
+        // Three of them can be held at once.
+        body.shrink_to_fit();
+        Bytes::from(body)
+    }
+
+    fn clear(&mut self) {
+        // One that is reset in the middle of a body writes a damaged one next (zlib-rs 0.6).
+        if self.compress.total_in() > 0 {
+            *self = Self { last_bytes: self.last_bytes, ..Self::new() };
+        }
     }
 
     /// Compresses some of the input and says how much.
@@ -281,6 +304,9 @@ impl Encoder {
     )]
     #[expect(clippy::cast_possible_truncation, reason = "at most the length of a slice")]
     fn step(&mut self, plain: &[u8], flush: FlushCompress) -> (usize, Status) {
+        if self.body.capacity() == 0 {
+            self.body.reserve(self.last_bytes + CHUNK_BYTES);
+        }
         self.body.reserve(CHUNK_BYTES / 2);
         let before = self.compress.total_in();
         let status = self.compress.compress_vec(plain, &mut self.body, flush).expect("valid parameters");
@@ -352,6 +378,21 @@ mod tests {
         assert!(batcher.seal(Uuid::nil).is_none());
         assert!(matches!(push(&mut batcher, "333"), Pushed::Kept));
         assert_eq!(plain(&batcher.seal(Uuid::nil).expect("one row").body), b"[333]");
+    }
+
+    #[test]
+    fn what_was_filling_can_be_forgotten() {
+        let mut batcher = Batcher::with_limit(LIMIT_BYTES);
+        // More than is gathered before the compressor is called, and some that it has not had.
+        for _ in 0..5_000 {
+            push(&mut batcher, "\"forgotten\"");
+        }
+        batcher.clear();
+        assert!(batcher.seal(Uuid::nil).is_none());
+        push(&mut batcher, "1");
+        let batch = batcher.seal(Uuid::nil).expect("one row");
+        assert_eq!((plain(&batch.body).as_slice(), batch.plain_bytes, batch.len()), (&b"[1]"[..], 3, 1));
+        assert_eq!(batch.rows().expect("our own gzip").row(0), b"1");
     }
 
     // BR-006

@@ -13,6 +13,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
 use contract::checkpoint::{Checkpoint, Unreadable, checkpoint_name};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -174,7 +175,7 @@ impl Held {
     pub async fn read(&mut self) -> Result<Checkpoint, CheckpointError> {
         let content = match self {
             Self::Blob(held) => held.read().await?,
-            Self::File(held) => held.read().map_err(|source| held.folder_error(source))?,
+            Self::File(held) => held.read().map_err(|source| held.folder_error(source))?.into(),
         };
         match Checkpoint::read(&content) {
             Ok(checkpoint) => Ok(checkpoint),
@@ -195,7 +196,8 @@ impl Held {
     ///
     /// # Errors
     /// [`CheckpointError::Lost`] when it is no longer ours, others where the place does not take it.
-    pub async fn write(&mut self, content: Vec<u8>) -> Result<(), CheckpointError> {
+    pub async fn write(&mut self, content: impl Into<Bytes>) -> Result<(), CheckpointError> {
+        let content = content.into();
         match self {
             Self::Blob(held) => held.write(content).await,
             Self::File(held) => held.write(&content).map_err(|source| held.folder_error(source)),

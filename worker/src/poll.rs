@@ -7,7 +7,7 @@
 //! * [`window`]: which window to read next, and what can no longer be read. Pure.
 //! * [`pages`]: the pages of one window, until there are no more; [`ahead`]: the next one, asked for early.
 //! * [`client`]: one call: signed, paced, tried again where that helps.
-//! * [`page`], [`scan`], [`record`]: an answer's records while it arrives, in bounded memory.
+//! * [`body`], [`page`], [`scan`], [`record`]: an answer's records while it arrives, in bounded memory.
 //! * [`quota`], [`token`], [`sign`], [`login`]: what a call needs.
 //! * [`envelope`], [`error`]: what Mimecast says besides, and what it means.
 //! * [`days`]: whether everything was read. Pure.
@@ -16,6 +16,7 @@
 //! counts as read only when it has ended well; nothing that Mimecast sends is fatal to the process.
 
 mod ahead;
+mod body;
 mod client;
 pub mod days;
 mod envelope;

@@ -32,12 +32,11 @@ use crate::poll::window::{self, Choice, Chosen};
 use crate::poll::{Mimecast, Pages, PollError, PollErrorKind};
 use crate::report::{Failure, Level, Log, Report, RunResult, Stage, chain};
 use crate::settings::Settings;
-use crate::transform::Transformer;
 use crate::world::{Deadline, World};
 use again::Reread;
 use deliver::{DeliverError, Progress};
 pub use open::{Clients, OpenError, Reporter, send_health};
-use read::{Bounds, ReadEnd, Reader};
+use read::{Bounds, ReadEnd, Reader, Scratch};
 use replay::ReplayError;
 use state::state;
 
@@ -108,7 +107,13 @@ impl Account {
             Work::Slice(slice) => self.place_of(slice),
             _ => self.place.clone(),
         };
-        match place.take(&self.world).await {
+        // The sign-in takes as long as storage does, and needs nothing of it.
+        let ahead = async {
+            if work != Work::Replay {
+                self.mimecast.sign_in_ahead().await;
+            }
+        };
+        match tokio::join!(place.take(&self.world), ahead).0 {
             Ok(Some(mut held)) => {
                 let lost = held.lost();
                 let ended = tokio::select! {
@@ -174,9 +179,9 @@ impl Account {
         report.watermark = checkpoint.closed_until;
         self.note_in_flight(&checkpoint, report);
         let mut progress = Progress::new(self, held, checkpoint);
-        let mut transformer = self.transformer();
-        let collected = self.catch_up(work, &mut progress, &mut transformer, deadline, report).await;
-        report.unknown_shapes = transformer.counts().to_json();
+        let mut scratch = Scratch::new(self.transformer());
+        let collected = self.catch_up(work, &mut progress, &mut scratch, deadline, report).await;
+        report.unknown_shapes = scratch.transformer.counts().to_json();
         self.note_forgotten(&progress, report);
         if progress.checkpoint.delivered_at.is_none() {
             *standing = Standing::Settling;
@@ -190,7 +195,7 @@ impl Account {
         &self,
         work: Work,
         progress: &mut Progress<'_>,
-        transformer: &mut Transformer,
+        scratch: &mut Scratch,
         deadline: Deadline,
         report: &mut Report,
     ) -> Result<WindowEnd, RunError> {
@@ -209,11 +214,11 @@ impl Account {
         // A past hour that is being read is finished first: there is one open window. Where it cannot be
         // read, it waits behind what is due.
         if progress.checkpoint.open.as_ref().is_some_and(|open| open.purpose == Purpose::Reread) {
-            let next = self.reread_next(progress, transformer, deadline, report).await?;
+            let next = self.reread_next(progress, scratch, deadline, report).await?;
             end = next.map_or(end, Reread::window_end);
         }
         if end == WindowEnd::Closed {
-            end = self.windows(progress, transformer, now, deadline, report).await?;
+            end = self.windows(progress, scratch, now, deadline, report).await?;
         }
         if end == WindowEnd::Closed {
             self.check_days(progress, now, deadline, report).await?;
@@ -222,7 +227,7 @@ impl Account {
             self.ask_again(progress, backfill, deadline, report).await?;
         }
         match end {
-            WindowEnd::Closed => self.reread(progress, transformer, deadline, report).await,
+            WindowEnd::Closed => self.reread(progress, scratch, deadline, report).await,
             WindowEnd::BudgetUsed => Ok(end),
         }
     }
@@ -231,7 +236,7 @@ impl Account {
     async fn windows(
         &self,
         progress: &mut Progress<'_>,
-        transformer: &mut Transformer,
+        scratch: &mut Scratch,
         now: OffsetDateTime,
         deadline: Deadline,
         report: &mut Report,
@@ -261,7 +266,7 @@ impl Account {
             let (mut chosen, end) = (chosen, chosen.window.end);
             let spent = deadline.passed(&self.world) || report.read >= self.settings.limits.events;
             if spent
-                || self.window(progress, transformer, &mut chosen, deadline, report).await?
+                || self.window(progress, scratch, &mut chosen, deadline, report).await?
                     == WindowEnd::BudgetUsed
             {
                 return Ok(WindowEnd::BudgetUsed);
@@ -278,14 +283,14 @@ impl Account {
     async fn window(
         &self,
         progress: &mut Progress<'_>,
-        transformer: &mut Transformer,
+        scratch: &mut Scratch,
         chosen: &mut Chosen,
         deadline: Deadline,
         report: &mut Report,
     ) -> Result<WindowEnd, RunError> {
         loop {
             let (read, delivered) = (report.read, report.delivered);
-            match self.pages(progress, transformer, chosen, deadline, report).await {
+            match self.pages(progress, scratch, chosen, deadline, report).await {
                 Ok(ReadEnd::TooMuch(narrower)) => chosen.window = narrower,
                 Ok(ReadEnd::Finished(served_at)) => {
                     self.close(progress, chosen, served_at, report.read - read, report).await?;
@@ -316,7 +321,7 @@ impl Account {
     async fn pages(
         &self,
         progress: &mut Progress<'_>,
-        transformer: &mut Transformer,
+        scratch: &mut Scratch,
         chosen: &Chosen,
         deadline: Deadline,
         report: &mut Report,
@@ -339,7 +344,7 @@ impl Account {
             narrow: Some(*chosen).filter(|_| !chosen.resumed && advancing),
         };
         let (sender, mut receiver) = mpsc::channel(1);
-        let mut reader = Reader::new(&self.world, transformer, progress.remembered.seen(), resume, sender);
+        let mut reader = Reader::new(&self.world, scratch, &progress.remembered, resume, sender);
         let delivery_deadline = deadline.later(self.settings.limits.grace());
         let reading = async {
             let end = reader.read(&mut pages, bounds).await;

@@ -177,6 +177,9 @@ fn reproducible(command: &mut Command) -> Result<()> {
         .env("PATH", path)
         .env("RUSTFLAGS", rust)
         .env("CFLAGS_x86_64_unknown_linux_gnu", c)
+        // Randomness from the kernel, as everywhere else; measuring the processor's jitter besides takes longer
+        // than all the rest of a start (docs/decisions/speed.md).
+        .env("AWS_LC_SYS_NO_JITTER_ENTROPY", "1")
         .env("SOURCE_DATE_EPOCH", "0")
         .env("CARGO_INCREMENTAL", "0");
     Ok(())

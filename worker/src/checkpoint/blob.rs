@@ -7,7 +7,8 @@ use std::time::Duration;
 use azure_core::error::ErrorKind;
 use azure_core::http::{Etag, RequestContent, StatusCode};
 use azure_storage_blob::models::{
-    BlobClientAcquireLeaseOptions, BlobClientDownloadOptions, BlobClientUploadOptions,
+    BlobClientAcquireLeaseOptions, BlobClientAcquireLeaseResultHeaders, BlobClientDownloadOptions,
+    BlobClientUploadOptions,
 };
 use azure_storage_blob::{BlobClient, BlobClientOptions};
 use bytes::Bytes;
@@ -48,6 +49,8 @@ pub struct BlobHeld {
     lease_id: String,
     lease: Lease,
     etag: Option<Etag>,
+    /// What was read beside taking the lease, where it is what the lease was given on.
+    read_ahead: Option<Bytes>,
 }
 
 impl fmt::Debug for BlobHeld {
@@ -154,11 +157,8 @@ impl BlobPlace {
     pub async fn content(&self, world: &World) -> Result<Bytes, CheckpointError> {
         let blob = self.blob(&checkpoint_name(&self.account))?;
         let deadline = Deadline::after(world, Duration::from_secs(WRITE_SECS));
-        let read = retry(&RETRIES, deadline, world, async |_| {
-            let download = blob.download(None).await?;
-            whole(download.body, CONTENT_LIMIT_BYTES).await
-        });
-        read.await.map_err(|exhausted| not_read(exhausted.cause))
+        let read = retry(&RETRIES, deadline, world, async |_| download(&blob, None).await);
+        read.await.map(|(content, _)| content).map_err(|exhausted| not_read(exhausted.cause))
     }
 
     /// Leases the checkpoint, which is made where it is missing. `None`: another process has it.
@@ -171,17 +171,20 @@ impl BlobPlace {
         let lease_id = world.identity().to_string();
         let acquired = retry(&RETRIES, deadline, world, async |_| {
             let asked_at = world.elapsed();
-            match acquire(&blob, &lease_id).await {
+            let version = match acquire(&blob, &lease_id).await {
                 Err(error) if error.status() == Some(404) && error.code() == Some("BlobNotFound") => {
                     create(&blob).await?;
-                    acquire(&blob, &lease_id).await?;
+                    acquire(&blob, &lease_id).await?
                 }
                 other => other?,
-            }
-            Ok::<_, StorageError>(asked_at)
+            };
+            Ok::<_, StorageError>((asked_at, version))
         });
-        let asked_at = match acquired.await {
-            Ok(asked_at) => asked_at,
+        // Each of the two takes its way to storage and back. A content that cannot be read now is read
+        // under the lease.
+        let ahead = async { Ok(download(&blob, None).await) };
+        let ((asked_at, version), ahead) = match tokio::try_join!(acquired, ahead) {
+            Ok(both) => both,
             Err(exhausted) if exhausted.cause.leased() => return Ok(None),
             Err(exhausted) => return Err(CheckpointError::Take { source: exhausted.cause }),
         };
@@ -191,7 +194,11 @@ impl BlobPlace {
             async move { renew(&blob, id).await }
         });
         let (place, world) = (self.clone(), world.clone());
-        Ok(Some(BlobHeld { place, world, blob, lease_id, lease, etag: None }))
+        // Whoever had the lease before may have written between the two answers; a lease is given on a
+        // version, and does not change it.
+        let ahead = ahead.ok().filter(|(_, read)| version.is_some() && *read == version);
+        let (read_ahead, etag) = ahead.map_or((None, None), |(content, etag)| (Some(content), etag));
+        Ok(Some(BlobHeld { place, world, blob, lease_id, lease, etag, read_ahead }))
     }
 }
 
@@ -205,26 +212,23 @@ impl BlobHeld {
     ///
     /// # Errors
     /// When storage does not give it.
-    pub async fn read(&mut self) -> Result<Vec<u8>, CheckpointError> {
-        let deadline = self.write_deadline();
-        let read = retry(&RETRIES, deadline, &self.world, async |_| {
-            let options =
-                BlobClientDownloadOptions { lease_id: Some(self.lease_id.clone()), ..Default::default() };
-            let download = self.blob.download(Some(options)).await?;
-            let etag = download.properties.etag.clone();
-            Ok::<_, StorageError>((whole(download.body, CONTENT_LIMIT_BYTES).await?, etag))
+    pub async fn read(&mut self) -> Result<Bytes, CheckpointError> {
+        if let Some(content) = self.read_ahead.take() {
+            return Ok(content);
+        }
+        let read = retry(&RETRIES, self.write_deadline(), &self.world, async |_| {
+            download(&self.blob, Some(&self.lease_id)).await
         });
         let (content, etag) = read.await.map_err(|exhausted| not_read(exhausted.cause))?;
         self.etag = etag;
-        Ok(content.to_vec())
+        Ok(content)
     }
 
     /// Replaces the content, on condition that the lease is ours and nobody has written since.
     ///
     /// # Errors
     /// [`CheckpointError::Lost`] when one of the two no longer holds.
-    pub async fn write(&mut self, content: Vec<u8>) -> Result<(), CheckpointError> {
-        let content = Bytes::from(content);
+    pub async fn write(&mut self, content: Bytes) -> Result<(), CheckpointError> {
         let deadline = self.write_deadline();
         let mut answer_lost = false;
         let written = retry(&RETRIES, deadline, &self.world, async |_| {
@@ -267,11 +271,7 @@ impl BlobHeld {
 
     /// The present version, where the content is what we wrote.
     async fn own_write(&self, content: &Bytes) -> Result<Option<Etag>, WriteError> {
-        let options =
-            BlobClientDownloadOptions { lease_id: Some(self.lease_id.clone()), ..Default::default() };
-        let download = self.blob.download(Some(options)).await.map_err(StorageError::from)?;
-        let etag = download.properties.etag.clone();
-        let found = whole(download.body, CONTENT_LIMIT_BYTES).await?;
+        let (found, etag) = download(&self.blob, Some(&self.lease_id)).await?;
         if found == *content { Ok(etag) } else { Err(WriteError::Lost) }
     }
 
@@ -325,11 +325,22 @@ impl Retryable for WriteError {
     }
 }
 
-async fn acquire(blob: &BlobClient, lease_id: &str) -> Result<(), StorageError> {
+/// Acquires the lease and gives the version that it was given on.
+async fn acquire(blob: &BlobClient, lease_id: &str) -> Result<Option<Etag>, StorageError> {
     let options =
         BlobClientAcquireLeaseOptions { proposed_lease_id: Some(lease_id.to_owned()), ..Default::default() };
-    blob.acquire_lease(LEASE_SECS as i32, Some(options)).await?;
-    Ok(())
+    Ok(blob.acquire_lease(LEASE_SECS as i32, Some(options)).await?.etag()?)
+}
+
+/// The content and its version. With a lease's id, only while that lease is there.
+async fn download(
+    blob: &BlobClient,
+    lease_id: Option<&String>,
+) -> Result<(Bytes, Option<Etag>), StorageError> {
+    let options = BlobClientDownloadOptions { lease_id: lease_id.cloned(), ..Default::default() };
+    let download = blob.download(Some(options)).await?;
+    let etag = download.properties.etag.clone();
+    Ok((whole(download.body, CONTENT_LIMIT_BYTES).await?, etag))
 }
 
 /// Makes the empty checkpoint, unless somebody has.

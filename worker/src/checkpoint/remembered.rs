@@ -36,7 +36,7 @@ impl Hasher for Ready {
 
 /// So many identities are kept beyond the overlap where there are no more: a day that is found
 /// incomplete can then be read again without repeating any. More would make each write slower.
-const SPARE: usize = 10_000;
+pub(crate) const SPARE: usize = 8_000;
 
 /// Delivered events by the minute of their time, so that what no window reaches back to any more can
 /// be forgotten. Group 0 holds those that are older than the horizon.
@@ -68,23 +68,15 @@ impl Remembered {
         remembered
     }
 
-    /// Lends them to a checkpoint that is about to be written, without a copy: it is written before each
-    /// batch, and they are most of it. [`Remembered::take_back`] them when it is.
-    pub fn lend(&mut self) -> Vec<RememberedIds> {
-        let groups = std::mem::take(&mut self.groups).into_iter().filter(|(_, ids)| !ids.is_empty());
-        groups.map(|(minute, ids)| RememberedIds { minute, ids }).collect()
+    /// Them by the minute, as a checkpoint is written with them.
+    pub fn groups(&self) -> impl Iterator<Item = (u32, &[u64])> + Clone {
+        self.groups.iter().map(|(&minute, ids)| (minute, &**ids)).filter(|(_, ids)| !ids.is_empty())
     }
 
-    /// What [`Remembered::lend`] lent.
-    pub fn take_back(&mut self, lent: Vec<RememberedIds>) {
-        self.groups = lent.into_iter().map(|RememberedIds { minute, ids }| (minute, ids)).collect();
-    }
-
-    /// All of them, to look up.
-    pub fn seen(&self) -> HashesSeen {
-        let mut seen = HashesSeen::with_capacity_and_hasher(self.len, BuildHasherDefault::default());
+    /// All of them, to look up, in place of what is in this table.
+    pub fn look_up(&self, seen: &mut HashesSeen) {
+        seen.clear();
         seen.extend(self.groups.values().flatten());
-        seen
     }
 
     /// How many there are.
@@ -166,12 +158,15 @@ fn minute(at: OffsetDateTime) -> u32 {
 mod tests {
     use std::collections::BTreeSet;
 
+    use contract::checkpoint::Checkpoint;
     use time::macros::datetime;
 
-    use super::{LIMIT, Remembered};
+    use super::{HashesSeen, LIMIT, Remembered};
 
     fn hashes(remembered: &Remembered) -> BTreeSet<u64> {
-        remembered.seen().into_iter().collect()
+        let mut seen = HashesSeen::default();
+        remembered.look_up(&mut seen);
+        seen.into_iter().collect()
     }
 
     #[test]
@@ -183,11 +178,11 @@ mod tests {
         remembered.insert(2, Some(horizon));
         remembered.insert(3, None);
         assert_eq!(hashes(&remembered), [1, 2, 3].into());
-        let lent = remembered.lend();
-        let mut restored = Remembered::from_checkpoint(lent.clone());
+        let mut content = Vec::new();
+        Checkpoint::first().write_with(remembered.groups(), &mut content);
+        let read = Checkpoint::read(&content).expect("reads back");
+        let mut restored = Remembered::from_checkpoint(read.remembered);
         assert_eq!(hashes(&restored), [1, 2, 3].into());
-        remembered.take_back(lent);
-        assert_eq!(hashes(&remembered), [1, 2, 3].into());
         restored.set_horizon(horizon, horizon);
         restored.close();
         assert_eq!(hashes(&restored), [2, 3].into());
@@ -229,12 +224,9 @@ mod tests {
         }
         assert!(remembered.len() <= LIMIT);
         assert_eq!(remembered.forgotten(), 200_000 - remembered.len() as u64);
-        let content = contract::checkpoint::Checkpoint {
-            remembered: remembered.lend(),
-            ..contract::checkpoint::Checkpoint::first()
-        };
-        assert!(content.write().len() < 1_000_000);
-        remembered.take_back(content.remembered);
+        let mut content = Vec::new();
+        Checkpoint::first().write_with(remembered.groups(), &mut content);
+        assert!(content.len() < 1_000_000);
         remembered.close();
         assert_eq!(remembered.len(), 20_000);
     }

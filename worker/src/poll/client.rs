@@ -4,19 +4,19 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use contract::secret::Secret;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use url::Url;
 
+use super::body::{ACCEPTED, Body, BodyError};
 use super::envelope::{Answer, Failure};
 use super::error::{self, Attempted, PollError, PollErrorKind};
 use super::page::PageStream;
 use super::quota::{Pacing, Quota, throttled_wait};
 use super::sign::{self, Keys};
-use super::token::{self, Token};
+use super::token::OAuth;
 use super::{Credentials, Login, PageRequest, Window};
 use crate::retry::retry;
 use crate::world::{Deadline, World};
@@ -48,11 +48,7 @@ pub struct Mimecast {
 /// How calls are signed.
 #[derive(Debug)]
 pub(super) enum Access {
-    OAuth {
-        client_id: Secret<String>,
-        client_secret: Secret<String>,
-        token: tokio::sync::Mutex<Option<Token>>,
-    },
+    OAuth(OAuth),
     Signed {
         keys: Mutex<Keys>,
         login: Option<Login>,
@@ -87,7 +83,7 @@ impl Mimecast {
     ) -> Self {
         let access = match credentials {
             Credentials::OAuth { client_id, client_secret } => {
-                Access::OAuth { client_id, client_secret, token: tokio::sync::Mutex::new(None) }
+                Access::OAuth(OAuth::new(client_id, client_secret))
             }
             Credentials::Signed { keys, login } => {
                 Access::Signed { keys: Mutex::new(keys), login, renewed_at: tokio::sync::Mutex::new(None) }
@@ -100,6 +96,16 @@ impl Mimecast {
             pacing,
             world,
             quota: Mutex::new(Quota::default()),
+        }
+    }
+
+    /// Signs in where calls need that and nobody has, beside whatever else a run begins with. How it went
+    /// is told by the first call that needs it.
+    pub async fn sign_in_ahead(&self) {
+        if let Access::OAuth(access) = &self.access
+            && self.quota().wait(self.pacing.reserve, self.world.elapsed()).is_zero()
+        {
+            access.sign_in_ahead(&self.http, &self.base_url(), &self.world).await;
         }
     }
 
@@ -247,20 +253,12 @@ impl Mimecast {
         let refused = || PollError::new(attempted, PollErrorKind::CredentialsRefused);
         let header = |text: &str| text.parse().map_err(|_| refused());
         let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, ACCEPTED);
         headers.insert(CONTENT_TYPE, reqwest::header::HeaderValue::from_static("application/json"));
         match &self.access {
-            Access::OAuth { client_id, client_secret, token } => {
-                let mut token = token.lock().await;
-                let usable = token.as_ref().is_some_and(|token| token.usable(self.world.elapsed()));
-                if !usable {
-                    *token = None;
-                    let base_url = self.base_url();
-                    *token =
-                        Some(token::get(&self.http, &base_url, client_id, client_secret, &self.world).await?);
-                }
-                if let Some(token) = token.as_ref() {
-                    headers.insert(AUTHORIZATION, header(&format!("Bearer {}", token.value.expose()))?);
-                }
+            Access::OAuth(access) => {
+                let token = access.token(&self.http, &self.base_url(), &self.world).await?;
+                headers.insert(AUTHORIZATION, header(&format!("Bearer {}", token.expose()))?);
                 Ok((headers, None))
             }
             Access::Signed { keys, .. } => {
@@ -287,7 +285,7 @@ impl Mimecast {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         // A body that cannot be read leaves the status, which says enough.
-        let body = bounded(response, ANSWER_LIMIT_BYTES).await.unwrap_or_default();
+        let body = Body::new(response).bounded(ANSWER_LIMIT_BYTES).await.unwrap_or_default();
         let failures = Answer::read(&body).map(|answer| answer.failures()).unwrap_or_default();
         let now = self.world.now();
         let kind = error::kind(u64::from(status), &failures, call.paged, || throttled_wait(&headers, now));
@@ -299,16 +297,16 @@ impl Mimecast {
                 PollErrorKind::Throttled(throttled_wait(&headers, now))
             }
             // The token was good a moment ago; one new token shows whether the credentials are.
-            (PollErrorKind::CredentialsRefused, Access::OAuth { .. }) => PollErrorKind::TokenRefused,
+            (PollErrorKind::CredentialsRefused, Access::OAuth(_)) => PollErrorKind::TokenRefused,
             (PollErrorKind::CredentialsRefused, Access::Signed { .. }) if clock_is_off(&headers, now) => {
                 PollErrorKind::ClockSkew
             }
             (kind, _) => kind,
         };
-        if let (PollErrorKind::TokenExpired | PollErrorKind::TokenRefused, Access::OAuth { token, .. }) =
+        if let (PollErrorKind::TokenExpired | PollErrorKind::TokenRefused, Access::OAuth(access)) =
             (kind, &self.access)
         {
-            *token.lock().await = None;
+            access.forget().await;
         }
         refusal(call.attempted, kind, status, failures, request_id)
     }
@@ -340,11 +338,10 @@ pub(super) async fn read_answer(
     world: &World,
 ) -> Result<Answer, PollError> {
     let headers = response.headers().clone();
-    let body = bounded(response, ANSWER_LIMIT_BYTES).await.map_err(|cause| PollError {
-        request_id: request_id.clone(),
-        kind: PollErrorKind::Cut,
-        ..transport(attempted, cause)
-    })?;
+    let body = Body::new(response)
+        .bounded(ANSWER_LIMIT_BYTES)
+        .await
+        .map_err(|cause| PollError { request_id: request_id.clone(), ..unread(attempted, cause) })?;
     let Some(answer) = Answer::read(&body) else {
         return Err(refusal(attempted, PollErrorKind::Unreadable, 200, Vec::new(), request_id));
     };
@@ -382,26 +379,19 @@ pub(super) fn transport(attempted: Attempted, cause: reqwest::Error) -> PollErro
     }
 }
 
+/// The error of a body that could not be read to its end.
+pub(super) fn unread(attempted: Attempted, cause: BodyError) -> PollError {
+    let cause = match cause {
+        BodyError::Transport(cause) => BodyError::Transport(cause.without_url()),
+        other => other,
+    };
+    PollError { source: Some(Box::new(cause)), ..PollError::new(attempted, PollErrorKind::Cut) }
+}
+
 /// The id that Mimecast's support asks for.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
     let id = headers.get("x-request-id")?.to_str().ok()?;
     Some(id.chars().take(100).collect())
-}
-
-/// Reads a body up to a limit; more of it is left unread.
-pub(super) async fn bounded(
-    mut response: reqwest::Response,
-    limit_bytes: usize,
-) -> Result<Vec<u8>, reqwest::Error> {
-    let mut body = Vec::new();
-    while let Some(bytes) = response.chunk().await? {
-        let room = limit_bytes - body.len();
-        body.extend_from_slice(&bytes[..room.min(bytes.len())]);
-        if body.len() == limit_bytes {
-            break;
-        }
-    }
-    Ok(body)
 }
 
 /// Whether the answer's `Date` is far from this machine's time.

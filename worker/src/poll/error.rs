@@ -26,9 +26,9 @@ pub struct PollError {
     pub request_id: Option<String>,
     /// How many attempts were made.
     pub attempts: u32,
-    /// The transport's own error. Boxed, so that the error stays small.
+    /// What the transport or the answer's body said. Boxed, so that the error stays small.
     #[source]
-    pub source: Option<Box<reqwest::Error>>,
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What a call was for.

@@ -1,22 +1,16 @@
 //! One page of events, read while it arrives.
 
-use bytes::Bytes;
-
-use super::client::{server_date, transport};
+use super::body::Body;
+use super::client::{server_date, unread};
 use super::envelope::{Meta, failures};
 use super::error::{self, Attempted, PollError, PollErrorKind};
 use super::scan::{Envelope, RecordChunk, ScanError, Scanner};
 use super::{PageEnd, quota};
 
-/// How much is made into records at once: the transport can hand over a whole page.
-const PIECE_BYTES: usize = 64 * 1024;
-
 /// The body of a page. What is held at once is one element and what has just arrived.
 #[derive(Debug)]
 pub struct PageStream {
-    response: reqwest::Response,
-    /// Bytes that have arrived and were not looked at yet.
-    arrived: Bytes,
+    body: Body,
     scanner: Option<Scanner>,
     envelope: Envelope,
     paged: bool,
@@ -27,8 +21,7 @@ impl PageStream {
     /// Reads from this answer, whose status was good. `paged`: the request carried a page token.
     pub fn new(response: reqwest::Response, paged: bool, request_id: Option<String>) -> Self {
         Self {
-            response,
-            arrived: Bytes::new(),
+            body: Body::new(response),
             scanner: Some(Scanner::new()),
             envelope: Envelope::default(),
             paged,
@@ -46,17 +39,8 @@ impl PageStream {
             if let Some(chunk) = scanner.take() {
                 return Ok(Some(chunk));
             }
-            if !self.arrived.is_empty() {
-                let piece = self.arrived.split_to(self.arrived.len().min(PIECE_BYTES));
-                let read = scanner.push(&piece);
-                self.unreadable(read)?;
-                continue;
-            }
-            let read = match self.response.chunk().await {
-                Ok(Some(bytes)) => {
-                    self.arrived = bytes;
-                    Ok(())
-                }
+            let read = match self.body.next().await {
+                Ok(Some(piece)) => scanner.push(piece),
                 Ok(None) => match self.scanner.take().map(Scanner::finish) {
                     Some(Ok(envelope)) => {
                         self.envelope = envelope;
@@ -65,10 +49,7 @@ impl PageStream {
                     Some(Err(error)) => Err(error),
                     None => return Ok(None),
                 },
-                Err(cause) => {
-                    let cut = transport(Attempted::ReadPage, cause);
-                    return Err(PollError { kind: PollErrorKind::Cut, ..self.identified(cut) });
-                }
+                Err(cause) => return Err(self.identified(unread(Attempted::ReadPage, cause))),
             };
             self.unreadable(read)?;
         }
@@ -96,7 +77,7 @@ impl PageStream {
         let failures = failures(&self.envelope.fail);
         let status = meta.status.unwrap_or(200);
         if !failures.is_empty() || !(200..=299).contains(&status) || !self.envelope.data {
-            let wait = || quota::throttled_wait(self.response.headers(), time::OffsetDateTime::UNIX_EPOCH);
+            let wait = || quota::throttled_wait(self.body.headers(), time::OffsetDateTime::UNIX_EPOCH);
             let kind = error::kind(status, &failures, self.paged, wait);
             let failure = failures.into_iter().next().unwrap_or_default();
             let error = PollError {
@@ -117,7 +98,7 @@ impl PageStream {
 
     /// Mimecast's own time when it gave the page.
     pub(super) fn served_at(&self) -> Option<time::OffsetDateTime> {
-        server_date(self.response.headers())
+        server_date(self.body.headers())
     }
 
     fn identified(&self, error: PollError) -> PollError {

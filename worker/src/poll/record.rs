@@ -68,9 +68,11 @@ impl<'a> Record<'a> {
     /// # Errors
     /// [`MalformedReason`] where the element is no record even so.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, MalformedReason> {
-        match serde_json::from_slice::<Self>(bytes) {
-            Ok(record) => Ok(record),
-            Err(_) => {
+        // Looked at as a whole: text by text it takes three times as long.
+        let text = std::str::from_utf8(bytes).ok();
+        match text.and_then(|text| serde_json::from_str::<Self>(text).ok()) {
+            Some(record) => Ok(record),
+            None => {
                 let repaired = repair(bytes);
                 serde_json::from_slice::<Record<'_>>(&repaired)
                     .map(Record::into_owned)

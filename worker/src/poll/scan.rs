@@ -151,6 +151,8 @@ impl Scanner {
 
     /// Takes the next bytes of the body.
     pub(crate) fn push(&mut self, mut bytes: &[u8]) -> Result<(), ScanError> {
+        // Nearly all of them belong to elements.
+        self.chunk.bytes.reserve(bytes.len());
         while !bytes.is_empty() {
             let used = match self.place {
                 Place::Element => self.element(bytes),

@@ -18,8 +18,10 @@ pub const RETENTION: Duration = Duration::from_secs(60 * 24 * 60 * 60);
 /// megabyte and a stop costs little.
 pub const OPEN_LIMIT_EVENTS: u64 = 50_000;
 
-/// How many events a slice aims at: half of the limit, so that a busier hour still fits.
-const SLICE_EVENTS: u64 = OPEN_LIMIT_EVENTS / 2;
+/// How many events a slice aims at: far enough below the limit that a busier hour still fits. Each slice ends
+/// with a body that is not full, and its events are in the checkpoint that is written before each body: with
+/// fewer there are more calls, with more each takes more memory and time (`docs/decisions/speed.md`).
+pub(crate) const SLICE_EVENTS: u64 = OPEN_LIMIT_EVENTS / 4;
 
 /// The first slice, before anything is known of the volume.
 const FIRST_SLICE: Duration = Duration::from_secs(60 * 60);
@@ -315,8 +317,8 @@ mod tests {
     #[test]
     fn slices_follow_the_volume() {
         assert_eq!(learned_slice(HOUR, 0), 8 * HOUR);
-        assert_eq!(learned_slice(HOUR, 12_500), 2 * HOUR);
-        assert_eq!(learned_slice(HOUR, 50_000), HOUR / 2);
+        assert_eq!(learned_slice(HOUR, 6_250), 2 * HOUR);
+        assert_eq!(learned_slice(HOUR, 50_000), HOUR / 4);
         assert_eq!(learned_slice(HOUR, 10_000_000), HOUR / 8);
         assert_eq!(learned_slice(RETENTION, 1), RETENTION);
         assert_eq!(learned_slice(Duration::from_secs(1), u64::MAX), Duration::from_secs(1));
@@ -326,8 +328,9 @@ mod tests {
     fn a_window_that_holds_too_much_is_narrowed_behind_what_was_read() {
         let chosen = read(NOW, &WindowState { slice: Some(HOUR), ..closed(datetime!(2026-11-25 06:00 UTC)) });
         assert_eq!(narrowed(&chosen, OPEN_LIMIT_EVENTS), None);
-        let quarter = narrowed(&chosen, 100_000).expect("narrower");
-        assert_eq!((quarter.start, quarter.end), (chosen.window.start, datetime!(2026-11-25 06:15 UTC)));
+        // An eighth of the hour.
+        let narrower = narrowed(&chosen, 100_000).expect("narrower");
+        assert_eq!((narrower.start, narrower.end), (chosen.window.start, datetime!(2026-11-25 06:07:30 UTC)));
         let least = narrowed(&chosen, u64::MAX).expect("narrower");
         assert_eq!(least.end, datetime!(2026-11-25 06:00:01 UTC));
         assert_eq!(narrowed(&Chosen { window: least, ..chosen }, u64::MAX), None);

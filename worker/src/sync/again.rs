@@ -9,13 +9,13 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::deliver::Progress;
+use super::read::Scratch;
 use super::{Account, RunError, WindowEnd};
 use crate::command::Backfill;
 use crate::poll::Window;
 use crate::poll::days::{self, Verdict};
 use crate::poll::window::{self, Chosen, slices};
 use crate::report::{Failure, Level, Report, RunResult, chain};
-use crate::transform::Transformer;
 use crate::world::Deadline;
 
 /// What became of the next past hour.
@@ -171,11 +171,11 @@ impl Account {
     pub(super) async fn reread(
         &self,
         progress: &mut Progress<'_>,
-        transformer: &mut Transformer,
+        scratch: &mut Scratch,
         deadline: Deadline,
         report: &mut Report,
     ) -> Result<WindowEnd, RunError> {
-        while let Some(end) = self.reread_next(progress, transformer, deadline, report).await? {
+        while let Some(end) = self.reread_next(progress, scratch, deadline, report).await? {
             if end != Reread::Read {
                 return Ok(end.window_end());
             }
@@ -187,7 +187,7 @@ impl Account {
     pub(super) async fn reread_next(
         &self,
         progress: &mut Progress<'_>,
-        transformer: &mut Transformer,
+        scratch: &mut Scratch,
         deadline: Deadline,
         report: &mut Report,
     ) -> Result<Option<Reread>, RunError> {
@@ -209,7 +209,7 @@ impl Account {
             let purpose = Purpose::Reread;
             progress.checkpoint.open = Some(OpenWindow { start, end, purpose, next_page: None, pages: 0 });
         }
-        match self.window(progress, transformer, &mut chosen, deadline, report).await {
+        match self.window(progress, scratch, &mut chosen, deadline, report).await {
             Ok(WindowEnd::Closed) => Ok(Some(Reread::Read)),
             Ok(WindowEnd::BudgetUsed) => Ok(Some(Reread::BudgetUsed)),
             // A narrower window may have been tried: all of the hour is asked for again.

@@ -1,6 +1,7 @@
 //! The delivering half of a window: each batch is noted in the checkpoint, sent, and then counted as
 //! delivered. The checkpoint never passes a record that was neither accepted nor set aside.
 
+use bytes::Bytes;
 use contract::checkpoint::{Checkpoint, DayCount, InFlight};
 use contract::streams::AUDIT_STREAM;
 use serde_json::json;
@@ -52,12 +53,15 @@ pub(super) struct Progress<'a> {
     witness: Witness,
     /// What was accepted is not in the stored checkpoint yet.
     unsaved: bool,
+    /// Memory for what is written, used again before each batch.
+    content: Vec<u8>,
 }
 
 impl<'a> Progress<'a> {
     pub(super) fn new(account: &'a Account, held: &'a mut Held, mut checkpoint: Checkpoint) -> Self {
         let remembered = Remembered::from_checkpoint(std::mem::take(&mut checkpoint.remembered));
-        Self { account, held, checkpoint, remembered, witness: Witness::default(), unsaved: false }
+        let witness = Witness::default();
+        Self { account, held, checkpoint, remembered, witness, unsaved: false, content: Vec::new() }
     }
 
     fn world(&self) -> &'a World {
@@ -73,10 +77,14 @@ impl<'a> Progress<'a> {
         if !self.held.alive(self.world()) {
             return Err(CheckpointError::Lost);
         }
-        self.checkpoint.remembered = self.remembered.lend();
-        let content = self.checkpoint.write();
-        self.remembered.take_back(std::mem::take(&mut self.checkpoint.remembered));
-        let written = self.held.write(content).await;
+        let mut content = std::mem::take(&mut self.content);
+        self.checkpoint.write_with(self.remembered.groups(), &mut content);
+        let content = Bytes::from(content);
+        let written = self.held.write(content.clone()).await;
+        // Where nobody else has it any more, its memory is as it was.
+        if content.is_unique() {
+            self.content = content.into();
+        }
         self.unsaved &= written.is_err();
         written
     }

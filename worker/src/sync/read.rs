@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
 use crate::batch::{Batch, Batcher, LIMIT_BYTES, Mark, Pushed};
-use crate::checkpoint::remembered::HashesSeen;
+use crate::checkpoint::remembered::{HashesSeen, Remembered, SPARE};
 use crate::dead_letter::{DeadLetter, Reason};
 use crate::poll::window::{self, Chosen};
 use crate::poll::{PageToken, Pages, PollError, RecordChunk, Step, Window};
@@ -76,12 +76,29 @@ pub(super) struct Bounds {
     pub(super) narrow: Option<Chosen>,
 }
 
+/// So many events are looked up while a slice of a backlog is read: its own, and those before it.
+const USUALLY_SEEN: usize = window::SLICE_EVENTS as usize + SPARE;
+
+/// What the reading half works with from one window of a run to the next: memory of some hundred KiB each,
+/// which would leave holes if every window had its own.
+pub(super) struct Scratch {
+    pub(super) transformer: Transformer,
+    seen: HashesSeen,
+    batcher: Batcher,
+}
+
+impl Scratch {
+    pub(super) fn new(transformer: Transformer) -> Self {
+        // A table that grows leaves the memory of all its smaller ones behind.
+        let seen = HashesSeen::with_capacity_and_hasher(USUALLY_SEEN, Default::default());
+        Self { transformer, seen, batcher: Batcher::new() }
+    }
+}
+
 /// The reading half. It keeps rows of the page that is being read and what fills the batch, no more.
 pub(super) struct Reader<'a> {
     world: &'a World,
-    transformer: &'a mut Transformer,
-    seen: HashesSeen,
-    batcher: Batcher,
+    scratch: &'a mut Scratch,
     letters: Vec<DeadLetter>,
     set_aside: Vec<Mark>,
     malformed: Malformed,
@@ -114,16 +131,17 @@ impl Malformed {
 impl<'a> Reader<'a> {
     pub(super) fn new(
         world: &'a World,
-        transformer: &'a mut Transformer,
-        seen: HashesSeen,
+        scratch: &'a mut Scratch,
+        remembered: &Remembered,
         resume: Resume,
         sender: mpsc::Sender<Parcel>,
     ) -> Self {
+        remembered.look_up(&mut scratch.seen);
+        // A window that was given up may have left rows.
+        scratch.batcher.clear();
         Self {
             world,
-            transformer,
-            seen,
-            batcher: Batcher::new(),
+            scratch,
             letters: Vec::new(),
             set_aside: Vec::new(),
             malformed: Malformed::default(),
@@ -197,7 +215,7 @@ impl<'a> Reader<'a> {
                 Ok(record) => record,
                 Err(malformed) => {
                     let hash = self.malformed.hash(malformed.bytes);
-                    if !self.seen.insert(hash) {
+                    if !self.scratch.seen.insert(hash) {
                         self.counts.repeated += 1;
                         continue;
                     }
@@ -207,14 +225,14 @@ impl<'a> Reader<'a> {
                     continue;
                 }
             };
-            let key = self.transformer.key(&record);
-            if !self.seen.insert(key.hash()) {
+            let key = self.scratch.transformer.key(&record);
+            if !self.scratch.seen.insert(key.hash()) {
                 self.counts.repeated += 1;
                 continue;
             }
-            let (world, transformer) = (self.world, &mut *self.transformer);
+            let (world, transformer) = (self.world, &mut self.scratch.transformer);
             let mut event_time = None;
-            let pushed = self.batcher.push(
+            let pushed = self.scratch.batcher.push(
                 || world.identity(),
                 |out| {
                     event_time = transformer.row(&record, &key, arrival, out).event_time;
@@ -239,7 +257,7 @@ impl<'a> Reader<'a> {
     }
 
     async fn flush(&mut self) -> Result<(), Gone> {
-        let batch = self.batcher.seal(|| self.world.identity());
+        let batch = self.scratch.batcher.seal(|| self.world.identity());
         self.hand_on(batch).await
     }
 

@@ -4,6 +4,7 @@
 use contract::checkpoint::slice_key;
 
 use super::deliver::Progress;
+use super::read::Scratch;
 use super::{Account, RunError, WindowEnd};
 use crate::checkpoint::remembered::Remembered;
 use crate::checkpoint::{Held, Place};
@@ -46,9 +47,9 @@ impl Account {
             return Ok(WindowEnd::Closed);
         }
         let mut progress = Progress::new(self, held, checkpoint);
-        let mut transformer = self.transformer();
-        let read = self.windows(&mut progress, &mut transformer, slice.to + settle, deadline, report).await;
-        report.unknown_shapes = transformer.counts().to_json();
+        let mut scratch = Scratch::new(self.transformer());
+        let read = self.windows(&mut progress, &mut scratch, slice.to + settle, deadline, report).await;
+        report.unknown_shapes = scratch.transformer.counts().to_json();
         self.note_forgotten(&progress, report);
         // How far the account has come is not what a slice tells.
         report.watermark = None;

@@ -5,6 +5,8 @@
 //! number together are the identity; where the id is something else, the id itself is; where there is
 //! none, a digest of all fields.
 
+mod unpack;
+
 use std::fmt::{self, Write as _};
 
 use base64::Engine as _;
@@ -15,6 +17,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::poll::Record;
+use unpack::Unpacker;
 
 /// Real ids have about 190 characters. What is longer than this is not decoded.
 const ENCODED_BYTES: usize = 1_024;
@@ -155,6 +158,8 @@ struct Decoded<'a> {
 
 /// Makes keys, with one decompressor for all of them.
 pub(super) struct KeyReader {
+    unpacker: Unpacker,
+    /// For what is not packed as ids are.
     decompressor: Decompress,
     encoded: Box<[u8; ENCODED_BYTES]>,
     decoded: Box<[u8; DECODED_BYTES]>,
@@ -163,6 +168,7 @@ pub(super) struct KeyReader {
 impl KeyReader {
     pub(super) fn new() -> Self {
         Self {
+            unpacker: Unpacker::new(),
             decompressor: Decompress::new(true),
             encoded: Box::new([0; ENCODED_BYTES]),
             decoded: Box::new([0; DECODED_BYTES]),
@@ -183,16 +189,19 @@ impl KeyReader {
             return None;
         }
         let length = ALPHABET.decode_slice(id, &mut self.encoded[..]).ok()?;
+        let unpacked = self.unpacker.unpack(&self.encoded, length, &mut self.decoded);
+        let written = unpacked.or_else(|| self.unpack_by_the_library(length))?;
+        serde_json::from_slice(&self.decoded[..written]).ok()
+    }
+
+    fn unpack_by_the_library(&mut self, length: usize) -> Option<usize> {
         self.decompressor.reset(true);
         let packed = &self.encoded[..length];
         let status =
             self.decompressor.decompress(packed, &mut self.decoded[..], FlushDecompress::Finish).ok()?;
         let used = usize::try_from(self.decompressor.total_in()).ok()?;
         let written = usize::try_from(self.decompressor.total_out()).ok()?;
-        if status != Status::StreamEnd || used != length {
-            return None;
-        }
-        serde_json::from_slice(&self.decoded[..written]).ok()
+        (status == Status::StreamEnd && used == length).then_some(written)
     }
 }
 

@@ -101,7 +101,7 @@ async fn a_token_that_blobs_queue_or_vault_refuse_is_renewed_once() {
     // A new token that is refused too is a matter of rights.
     stage.simulator.faults().add(Fault::answer(Matcher::new("vault", "", ""), 401, "").times(2));
     assert_eq!(run(40).await, (RunResult::Ok, ("failed".to_owned(), "settings".to_owned())));
-    stage.simulator.faults().add(Fault::answer(Matcher::new("blob", "", ""), 401, "").times(2));
+    stage.simulator.faults().add(Fault::answer(Matcher::new("blob", "PUT", ""), 401, "").times(2));
     assert_eq!(run(50).await, (RunResult::Ok, ("failed".to_owned(), "checkpoint".to_owned())));
     stage.simulator.faults().add(Fault::answer(Matcher::new("queue", "", ""), 401, "").times(2));
     assert_eq!(run(60).await.0, RunResult::Failed);

@@ -7,6 +7,7 @@ use contract::checkpoint::{Checkpoint, InFlight};
 use contract::secret::Secret;
 use contract::settings;
 use simulator::azurite::Azurite;
+use simulator::fault::{Action, Fault, Matcher};
 use time::macros::datetime;
 use url::Url;
 use worker::checkpoint::blob::BlobPlace;
@@ -161,4 +162,44 @@ async fn azurite_holds_the_checkpoint_and_the_dead_letters() {
     one_holder_reads_and_writes_under_its_lease(&storage).await;
     a_write_over_somebody_elses_is_refused(&storage).await;
     letters_are_kept_once_listed_read_and_removed(&storage).await;
+}
+
+/// It is read while the lease is on its way, which saves a call's time; what another process wrote in
+/// between, or what could not be read then, is read under the lease.
+#[tokio::test]
+async fn a_checkpoint_that_was_read_before_its_lease_counts_only_at_the_leases_version() {
+    let storage = Storage::stand_in().await;
+    let (world, place) = (storage.world(1), storage.place());
+    let written = |batch: &str| {
+        let in_flight = vec![InFlight { batch: batch.to_owned(), events: 1 }];
+        Checkpoint { in_flight, ..Checkpoint::first() }
+    };
+    let mut held = place.take(&world).await.expect("storage answers").expect("free");
+    held.write(written("newest").write()).await.expect("written");
+    held.release().await;
+    let read = || Matcher::new("blob", "GET", "checkpoint.txt");
+    let older = Action::Answer {
+        status: 200,
+        headers: vec![("etag".to_owned(), "\"0x8DEADBEEF\"".to_owned())],
+        body: String::from_utf8(written("older").write()).expect("text"),
+    };
+    let faults = [
+        ("undisturbed", None, 1),
+        ("written in between", Some(Fault::once(read(), older)), 2),
+        ("not readable at first", Some(Fault::answer(read(), 500, "")), 2),
+        ("broken off", Some(Fault::once(read(), Action::Truncate(40))), 2),
+    ];
+    for (name, fault, reads) in faults {
+        storage.stage.simulator.journal().take();
+        if let Some(fault) = fault {
+            storage.stage.simulator.faults().add(fault);
+        }
+        let mut held = place.take(&world).await.expect("storage answers").expect("free");
+        assert_eq!(storage.stage.simulator.faults().left(), 0, "{name}");
+        assert_eq!(held.read().await.expect("read"), written("newest"), "{name}");
+        held.write(written("newest").write()).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        held.release().await;
+        let calls = storage.stage.simulator.journal().of("blob");
+        assert_eq!(calls.iter().filter(|call| call.method == "GET").count(), reads, "{name}: {calls:?}");
+    }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use contract::secret::Secret;
+use simulator::fault::{Action, Fault, Matcher};
+use simulator::mimecast::SERVICE;
 use worker::poll::{Attempted, Credentials, Keys, Mimecast, Pacing, Pages, PollErrorKind, Side};
 use worker::world::{Deadline, ManualClock, World};
 
@@ -72,6 +74,37 @@ async fn calls_at_once_share_one_token() {
         assert_eq!(count.expect("a count"), Some(45));
     }
     assert_eq!(stand.calls("/oauth/token"), 1);
+}
+
+/// What goes wrong ahead of the first call is that call's first attempt: no failure is counted twice, and
+/// none is passed over.
+#[tokio::test]
+async fn a_sign_in_ahead_of_the_first_call_is_that_calls_own() {
+    let tokens = || Matcher::new(SERVICE, "POST", "/oauth/token");
+    for (name, fault, asked, refused) in [
+        ("good", None, 1, None),
+        ("passing", Some(Fault::answer(tokens(), 503, "")), 2, None),
+        ("lost", Some(Fault::once(tokens(), Action::DropAfter)), 2, None),
+        ("refused", Some(Fault::answer(tokens(), 401, "")), 1, Some(PollErrorKind::CredentialsRefused)),
+    ] {
+        let stand = Stand::new().await;
+        let client = stand.client(stand.oauth());
+        if let Some(fault) = fault {
+            stand.ground.faults.add(fault);
+        }
+        client.sign_in_ahead().await;
+        assert_eq!((stand.calls("/oauth/token"), stand.ground.faults.left()), (1, 0), "{name}");
+        let listed = client.categories(stand.deadline()).await;
+        assert_eq!(
+            (listed.err().map(|error| error.kind), stand.calls("/oauth/token")),
+            (refused, asked),
+            "{name}"
+        );
+        // Whatever was told is over.
+        client.categories(stand.deadline()).await.expect("listed");
+        client.sign_in_ahead().await;
+        assert_eq!(stand.calls("/oauth/token"), asked + usize::from(refused.is_some()), "{name}");
+    }
 }
 
 #[tokio::test]
