@@ -129,6 +129,15 @@ impl Ui {
         out.flush()
     }
 
+    /// The same where the text for people is sentences: on a terminal its lines are broken at spaces.
+    ///
+    /// # Errors
+    /// As [`Ui::data`].
+    pub fn told(&self, text: &str, json: &Value) -> io::Result<()> {
+        let broken = self.page.columns.map(|columns| lines::indented(text, columns));
+        self.data(broken.as_deref().unwrap_or(text), json)
+    }
+
     /// Prints for people what a question is about; with `--output json` it is not printed, since
     /// stdout holds one document there.
     ///

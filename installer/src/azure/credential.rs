@@ -110,6 +110,24 @@ pub struct SignInAttempt {
     pub method: AuthMethod,
     /// Why it gave no token.
     pub reason: String,
+    /// Whether there was no answer at all.
+    pub unreached: bool,
+}
+
+impl SignInAttempt {
+    fn failed(method: AuthMethod, error: &azure_core::Error) -> Self {
+        let unreached = super::error::unreached(error);
+        let mut reason = reason(error);
+        // The library says only that its call failed.
+        let mut cause = std::error::Error::source(error);
+        while let Some(deeper) = cause.and_then(std::error::Error::source) {
+            cause = Some(deeper);
+        }
+        if let Some(cause) = cause.filter(|_| unreached) {
+            reason = format!("{reason}: {cause}");
+        }
+        Self { method, reason, unreached }
+    }
 }
 
 /// Who is signed in, and how.
@@ -167,18 +185,18 @@ impl SignIn {
         let sign_in = Arc::new(self);
         let mut tried = Vec::new();
         for method in sign_in.methods() {
-            let failed = |reason| SignInAttempt { method, reason };
+            let failed = |error| SignInAttempt::failed(method, error);
             let tokens = match sign_in.credential(method) {
                 Ok(credential) => Tokens::new(sign_in.clone(), method, credential),
                 Err(error) => {
-                    tried.push(failed(reason(&error)));
+                    tried.push(failed(&error));
                     continue;
                 }
             };
             match retry(policy, AzureError::retry, || tokens.get(&scope)).await {
                 Ok(token) => return Ok((tokens, sign_in.signed_in(method, &token)?)),
                 Err(error) => match error.cause() {
-                    AzureError::Token { source, .. } => tried.push(failed(reason(source))),
+                    AzureError::Token { source, .. } => tried.push(failed(source)),
                     _ => return Err(error),
                 },
             }

@@ -172,6 +172,20 @@ fn attempts(tried: &[SignInAttempt]) -> String {
     if each.is_empty() { "no way of signing in is available".to_owned() } else { each.join("; ") }
 }
 
+/// Whether an error of Microsoft's libraries means that nobody answered. The identity library wraps the error
+/// of its call in one of its own.
+pub(super) fn unreached(error: &azure_core::Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        let kind = error.downcast_ref::<azure_core::Error>().map(azure_core::Error::kind);
+        if matches!(kind, Some(ErrorKind::Connection | ErrorKind::Io)) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
 /// Whether an error of Microsoft's libraries passes: a lost connection, or a service that says so.
 /// The identity library wraps the error of its call in one of its own.
 fn library_retry(error: &azure_core::Error) -> Retry {

@@ -25,7 +25,7 @@ pub(super) fn run(world: &World, ui: &Ui, global: &Global, command: &AnswersComm
         AnswersCommand::Check { answers } => {
             let given = gather::given(world, global, answers)?;
             let intent = gather::intent(world, &given)?;
-            ui.data(&summary(&intent), &json!({ "valid": true, "answers": given.to_json() }))
+            ui.told(&summary(&intent), &json!({ "valid": true, "answers": given.to_json() }))
                 .map_err(unwritable)?;
             // The file may well be checked where the secrets are not.
             let sources = intent.secret_sources();

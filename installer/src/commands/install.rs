@@ -224,7 +224,7 @@ fn finish(ui: &Ui, plan: &Plan, report: Option<&Report>) -> Result<u8, Failure> 
                 .to_owned()
         }
     };
-    ui.data(&text, &json!({ "plan": plan, "report": report })).map_err(unwritable)?;
+    ui.told(&text, &json!({ "plan": plan, "report": report })).map_err(unwritable)?;
     Ok(if report.is_some_and(Report::bad) { Kind::Partial.exit_code() } else { 0 })
 }
 

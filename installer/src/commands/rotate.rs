@@ -62,7 +62,7 @@ pub(super) async fn run(
     } else {
         format!("Rotated: {rotated}. A good run was seen with the new version; the old one is disabled.\n")
     };
-    ui.data(&text, &json!({ "rotation": result })).map_err(unwritable)?;
+    ui.told(&text, &json!({ "rotation": result })).map_err(unwritable)?;
     Ok(0)
 }
 

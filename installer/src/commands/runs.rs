@@ -260,7 +260,7 @@ pub(super) async fn pace(
         (Pace::Resume, true) => "Resumed.\n",
         (Pace::Resume, false) => "It is not paused.\n",
     };
-    ui.data(text, &json!({ "paused": pace == Pace::Pause, "changed": changed })).map_err(unwritable)?;
+    ui.told(text, &json!({ "paused": pace == Pace::Pause, "changed": changed })).map_err(unwritable)?;
     Ok(0)
 }
 
@@ -311,7 +311,7 @@ pub(super) async fn backfill(
                 .to_owned(),
         });
     }
-    ui.data("Asked for. `mimecast-sentinel logs` shows how it went.\n", &json!({ "accepted": true }))
+    ui.told("Asked for. `mimecast-sentinel logs` shows how it went.\n", &json!({ "accepted": true }))
         .map_err(unwritable)?;
     Ok(0)
 }
@@ -325,7 +325,7 @@ pub(super) async fn replay(
 ) -> Result<u8, Failure> {
     let found = find(world, ui, global, options).await?;
     found.ask("replay").await?;
-    ui.data("Asked for. `mimecast-sentinel logs` shows how it went.\n", &json!({ "accepted": true }))
+    ui.told("Asked for. `mimecast-sentinel logs` shows how it went.\n", &json!({ "accepted": true }))
         .map_err(unwritable)?;
     Ok(0)
 }

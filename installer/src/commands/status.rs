@@ -73,7 +73,7 @@ pub(super) async fn run(
     let found = runs::find(world, ui, global, &options.answers).await?;
     let status = Status::look(world, &found).await;
     let subject = &found.selected.subject;
-    ui.data(&status.text(subject), &status.json(subject)).map_err(unwritable)?;
+    ui.told(&status.text(subject), &status.json(subject)).map_err(unwritable)?;
     Ok(u8::from(!status.problems.is_empty()))
 }
 

@@ -59,7 +59,7 @@ pub(super) async fn run(
     let (after, found) = look(&azure, subject, workspace_id).await?;
     let left = left(&azure, &plan, &extent, &after, &found).await?;
     let items = items(&plan, &left);
-    ui.data(&text(&left, &extent, &plan), &json!({ "plan": plan, "items": items, "left": left.all() }))
+    ui.told(&text(&left, &extent, &plan), &json!({ "plan": plan, "items": items, "left": left.all() }))
         .map_err(unwritable)?;
     Ok(if left.there.is_empty() { 0 } else { Kind::Partial.exit_code() })
 }

@@ -88,7 +88,7 @@ pub(super) async fn run(
         (false, None) => "Upgraded: host, timer and a good run were seen.\n".to_owned(),
         (false, Some(unseen)) => format!("Upgraded: host and timer were seen.\n{unseen}"),
     };
-    ui.data(&text, &json!({ "plan": plan, "trial": trial })).map_err(unwritable)?;
+    ui.told(&text, &json!({ "plan": plan, "trial": trial })).map_err(unwritable)?;
     Ok(0)
 }
 

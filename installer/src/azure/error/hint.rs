@@ -66,15 +66,14 @@ pub(super) fn find(error: &AzureError) -> Option<Hint> {
         }),
         AzureError::Send { source, .. } => Some(Hint {
             text: if source.is_connect() {
-                "the host could not be reached: a proxy is given by `HTTPS_PROXY`, the certificates of one \
-                 that opens https by `SSL_CERT_FILE`"
+                format!("the host {UNREACHED}")
             } else if source.is_timeout() {
                 "there was no answer in time, and the work may be done all the same: run the same command \
                  again, which looks"
+                    .to_owned()
             } else {
-                "the connection broke: run the same command again"
-            }
-            .to_owned(),
+                "the connection broke: run the same command again".to_owned()
+            },
             link: NETWORK,
         }),
         AzureError::Certificates { .. } => Some(Hint {
@@ -128,9 +127,20 @@ fn quoted_after<'a>(text: &'a str, words: &str) -> Option<&'a str> {
     Some(rest.split_once('\'')?.0).filter(|quoted| !quoted.is_empty())
 }
 
+/// What is said of a host that nobody answers for.
+const UNREACHED: &str = "could not be reached: a proxy is given by `HTTPS_PROXY`, the certificates of one that opens \
+                         https by `SSL_CERT_FILE`";
+
 fn of_sign_in(tried: &[SignInAttempt]) -> Hint {
     if let Some(hint) = tried.iter().find_map(|attempt| by_number(&attempt.reason)) {
         return hint;
+    }
+    let by_network = |attempt: &SignInAttempt| {
+        // A machine without an identity has nobody either who would answer.
+        attempt.unreached && matches!(attempt.method, AuthMethod::Environment | AuthMethod::Workload)
+    };
+    if tried.iter().any(by_network) {
+        return Hint { text: format!("the host that signs in {UNREACHED}"), link: NETWORK };
     }
     let text = match tried {
         [SignInAttempt { method: AuthMethod::Environment | AuthMethod::Workload, .. }] => {

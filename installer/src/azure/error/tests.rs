@@ -101,7 +101,7 @@ fn every_row_of_the_hints_has_a_case() {
 }
 
 fn sign_in(method: AuthMethod, reason: &str) -> AzureError {
-    AzureError::SignIn { tried: vec![SignInAttempt { method, reason: reason.to_owned() }] }
+    AzureError::SignIn { tried: vec![SignInAttempt { method, reason: reason.to_owned(), unreached: false }] }
 }
 
 #[test]
@@ -134,6 +134,17 @@ fn who_is_not_signed_in_is_told_how() {
         assert!(error.hint().unwrap().text.contains(words), "{}", method.name());
         assert!(error.to_string().contains(method.name()));
     }
+}
+
+#[test]
+fn a_network_without_the_host_that_signs_in_is_named_as_the_cause() {
+    let hint = |method, unreached| {
+        let tried = vec![SignInAttempt { method, reason: "connection refused".to_owned(), unreached }];
+        AzureError::SignIn { tried }.hint().expect("a hint").text
+    };
+    assert!(hint(AuthMethod::Environment, true).contains("HTTPS_PROXY"));
+    assert!(hint(AuthMethod::Environment, false).contains("AZURE_CLIENT_ID"));
+    assert!(hint(AuthMethod::Managed, true).contains("managed identity"));
 }
 
 #[test]

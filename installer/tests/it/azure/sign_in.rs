@@ -272,6 +272,9 @@ async fn a_server_of_an_unknown_authority_is_not_trusted() {
     surroundings.options.certificates = None;
     let error = Azure::connect(surroundings.options).await.unwrap_err();
     assert!(matches!(error, AzureError::SignIn { .. }), "{error:?}");
+    // What is wrong, and what can be done about it.
+    assert!(error.to_string().contains("certificate"), "{error}");
+    assert!(error.hint().expect("a hint").text.contains("SSL_CERT_FILE"), "{error}");
     assert!(surroundings.ground.journal.entries().is_empty());
 }
 
