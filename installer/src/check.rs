@@ -240,9 +240,24 @@ pub async fn before(azure: &Azure, intent: &Intent, inventory: &Inventory, plan:
     [rights, policies, names, regions, quota, workspace].concat()
 }
 
+/// A length of time as people say it, in the largest unit of which there are two.
+fn span(secs: u64) -> String {
+    let units = [(86_400, "days"), (3_600, "hours"), (60, "minutes")];
+    match units.into_iter().find(|(unit, _)| secs >= 2 * unit) {
+        Some((unit, name)) => format!("{} {name}", secs / unit),
+        None => format!("{secs} seconds"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Check, Side};
+
+    #[test]
+    fn a_length_of_time_is_said_in_two_of_a_unit_or_more() {
+        let spans = [119, 120, 7_199, 7_200, 172_799, 172_800].map(super::span);
+        assert_eq!(spans, ["119 seconds", "2 minutes", "119 minutes", "2 hours", "47 hours", "2 days"]);
+    }
 
     #[test]
     fn a_failed_check_says_side_cause_and_next_step() {

@@ -101,8 +101,8 @@ pub fn volume(intent: &Intent, whose: &str, facts: &MimecastFacts, first_run: Fi
 /// is every call of API 1.0.
 fn clock(account: &Account, skew_secs: i64) -> Check {
     let found = format!(
-        "this machine's clock is {} seconds {} Mimecast's",
-        skew_secs.abs(),
+        "this machine's clock is {} {} Mimecast's",
+        super::span(skew_secs.unsigned_abs()),
         if skew_secs > 0 { "ahead of" } else { "behind" }
     );
     let remedy = "set the clock (`timedatectl set-ntp true`; under WSL `sudo hwclock -s`): tokens, and calls of API 1.0, are good for a time";

@@ -217,7 +217,7 @@ fn last_run(last: &Map<String, Value>) -> Check {
             "lag",
             Side::Running,
             TITLE,
-            format!("of {at} is {} seconds behind", number("LagSeconds")),
+            format!("of {at} is {} behind", super::span(number("LagSeconds").unsigned_abs())),
             "a backlog is worked off run by run; where it grows, collect more often (`collect.every`)",
         );
     }
