@@ -8,8 +8,6 @@
 //! of a newer one. So within a version members may be added, and a reader passes over those that it does
 //! not know; what an older worker may not pass over needs a new version (`docs/decisions/checkpoint.md`).
 
-use std::io::Write as _;
-
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use time::format_description::FormatItem;
@@ -244,8 +242,9 @@ impl Checkpoint {
             for (minute, ids) in remembered {
                 content.push(before);
                 before = b',';
-                // Writing to memory cannot fail.
-                let _ = write!(content, "{{\"minute\":{minute},\"ids\":\"");
+                content.extend_from_slice(b"{\"minute\":");
+                serde_json::to_writer(&mut *content, &minute).expect("a number is always JSON");
+                content.extend_from_slice(b",\"ids\":\"");
                 base64_hashes::write(ids, content);
                 content.extend_from_slice(b"\"}");
             }
