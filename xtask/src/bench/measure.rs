@@ -195,7 +195,7 @@ fn setting(stage: &Stage, extent: Extent) -> Map<String, Value> {
         ("kernel", json!(kernel.trim())),
         ("pinned", json!(cores)),
         ("gzip_level_of_pages", json!(PAGE_GZIP_LEVEL)),
-        ("gzip_level_of_worker", json!(worker::batch::LEVEL)),
+        ("gzip_of_worker", json!(worker::batch::COMPRESSION)),
         // zlib's own choice, which the library takes.
         ("gzip_level_of_peers", json!(6)),
         ("worker_version", json!(env!("CARGO_PKG_VERSION"))),

@@ -130,15 +130,16 @@ pub(super) fn page(measured: &Measured) -> String {
          * CPU is compared on {compared} events over twelve days, memory and bodies are those of {largest} over 59 days, each\n  \
            against a new checkpoint. With latency there are {delayed}, the most that one window holds. A program's start is part of its CPU time. Peak memory is `VmHWM`.\n\
          * The limit (`limit_ratio`) is `worker/examples/bounds.rs`, built like the worker: the same events in memory, parsed, ids\n  \
-           decoded, rows written and compressed at the same level, nothing else.\n\
-         * Pages are compressed at level {pages}, the worker's bodies at {worker}, the peers' at {peer}, which their library chooses.\n\
+           decoded, rows written and compressed by the same code, nothing else.\n\
+         * Pages are compressed at level {pages}, the peers' bodies at {peer}, which their library chooses,\n  \
+           the worker's by itself ({worker}).\n\
          * Each figure is the median of {rounds} runs. {pinned}\n\
          * Processor: {processor}; Linux {kernel}. {peers}.\n",
         compared = events(5.0),
         delayed = events(20.0),
         largest = events(1.0),
         pages = set("gzip_level_of_pages"),
-        worker = set("gzip_level_of_worker"),
+        worker = set("gzip_of_worker"),
         peer = set("gzip_level_of_peers"),
         rounds = set("rounds"),
         processor = set("processor"),

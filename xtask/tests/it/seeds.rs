@@ -7,6 +7,8 @@ use std::path::Path;
 mod answers;
 #[path = "../../../fuzz/properties/arm_error.rs"]
 mod arm_error;
+#[path = "../../../fuzz/properties/body.rs"]
+mod body;
 #[path = "../../../fuzz/properties/checkpoint.rs"]
 mod checkpoint;
 #[path = "../../../fuzz/properties/event_id.rs"]
@@ -26,9 +28,10 @@ mod row;
 /// Breaks where an input breaks what it holds.
 type Property = fn(&[u8]);
 
-const TARGETS: [(&str, Property); 9] = [
+const TARGETS: [(&str, Property); 10] = [
     ("answers", answers::check),
     ("arm_error", arm_error::check),
+    ("body", body::check),
     ("checkpoint", checkpoint::check),
     ("event_id", event_id::check),
     ("event_info", event_info::check),
