@@ -38,7 +38,7 @@ use deliver::{DeliverError, Progress};
 pub use open::{Clients, OpenError, Reporter, send_health};
 use read::{Bounds, ReadEnd, Reader, Scratch};
 use replay::ReplayError;
-use state::state;
+use state::{Counts, state};
 
 /// One Mimecast account with everything that a run needs. Lives as long as the process.
 #[derive(Debug)]
@@ -289,11 +289,12 @@ impl Account {
         report: &mut Report,
     ) -> Result<WindowEnd, RunError> {
         loop {
-            let (read, delivered) = (report.read, report.delivered);
+            let (read, repeated, delivered) = (report.read, report.repeated, report.delivered);
             match self.pages(progress, scratch, chosen, deadline, report).await {
                 Ok(ReadEnd::TooMuch(narrower)) => chosen.window = narrower,
                 Ok(ReadEnd::Finished(served_at)) => {
-                    self.close(progress, chosen, served_at, report.read - read, report).await?;
+                    let counts = Counts { read: report.read - read, repeated: report.repeated - repeated };
+                    self.close(progress, chosen, served_at, counts, report).await?;
                     return Ok(WindowEnd::Closed);
                 }
                 Ok(ReadEnd::BudgetUsed | ReadEnd::Abandoned) => {

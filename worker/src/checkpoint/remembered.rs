@@ -36,7 +36,7 @@ impl Hasher for Ready {
 
 /// So many identities are kept beyond the overlap where there are no more: a day that is found
 /// incomplete can then be read again without repeating any. More would make each write slower.
-pub(crate) const SPARE: usize = 8_000;
+const SPARE: usize = 8_000;
 
 /// Delivered events by the minute of their time, so that what no window reaches back to any more can
 /// be forgotten. Group 0 holds those that are older than the horizon.

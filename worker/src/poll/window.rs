@@ -145,9 +145,10 @@ pub fn choose(now: OffsetDateTime, state: &WindowState, settings: &CollectSettin
     Choice::Read(Chosen { window, new_from, resumed: false, more: end < settled, gap })
 }
 
-/// The length of the next slice, after one of this length (its new stretch) held `events`.
-pub fn learned_slice(slice: Duration, events: u64) -> Duration {
-    let aimed = slice.mul_f64(SLICE_EVENTS as f64 / events.max(1) as f64);
+/// The length of the next slice, which is to hold `aimed` events, after one of this length (its new stretch) held
+/// `events`.
+pub fn learned_slice(slice: Duration, events: u64, aimed: f64) -> Duration {
+    let aimed = slice.mul_f64(aimed / events.max(1) as f64);
     let slice = slice.max(SHORTEST_SLICE);
     aimed.clamp(slice / SLICE_STEP, slice.saturating_mul(SLICE_STEP)).clamp(SHORTEST_SLICE, RETENTION)
 }
@@ -211,8 +212,8 @@ mod tests {
     use time::macros::datetime;
 
     use super::{
-        Choice, Chosen, CollectSettings, Gap, OPEN_LIMIT_EVENTS, RETENTION, WindowState, choose,
-        closed_until, halved, learned_slice, narrowed, slices,
+        Choice, Chosen, CollectSettings, Gap, OPEN_LIMIT_EVENTS, RETENTION, SLICE_EVENTS, WindowState,
+        choose, closed_until, halved, learned_slice, narrowed, slices,
     };
     use crate::poll::Window;
 
@@ -316,12 +317,15 @@ mod tests {
 
     #[test]
     fn slices_follow_the_volume() {
-        assert_eq!(learned_slice(HOUR, 0), 8 * HOUR);
-        assert_eq!(learned_slice(HOUR, 6_250), 2 * HOUR);
-        assert_eq!(learned_slice(HOUR, 50_000), HOUR / 4);
-        assert_eq!(learned_slice(HOUR, 10_000_000), HOUR / 8);
-        assert_eq!(learned_slice(RETENTION, 1), RETENTION);
-        assert_eq!(learned_slice(Duration::from_secs(1), u64::MAX), Duration::from_secs(1));
+        assert_eq!(learned_slice(HOUR, 0, SLICE_EVENTS as f64), 8 * HOUR);
+        assert_eq!(learned_slice(HOUR, 6_250, SLICE_EVENTS as f64), 2 * HOUR);
+        assert_eq!(learned_slice(HOUR, 50_000, SLICE_EVENTS as f64), HOUR / 4);
+        assert_eq!(learned_slice(HOUR, 10_000_000, SLICE_EVENTS as f64), HOUR / 8);
+        assert_eq!(learned_slice(RETENTION, 1, SLICE_EVENTS as f64), RETENTION);
+        assert_eq!(
+            learned_slice(Duration::from_secs(1), u64::MAX, SLICE_EVENTS as f64),
+            Duration::from_secs(1)
+        );
     }
 
     #[test]

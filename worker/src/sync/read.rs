@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
 use crate::batch::{Batch, Batcher, LIMIT_BYTES, Mark, Pushed};
-use crate::checkpoint::remembered::{HashesSeen, Remembered, SPARE};
+use crate::checkpoint::remembered::{HashesSeen, Remembered};
 use crate::dead_letter::{DeadLetter, Reason};
 use crate::poll::window::{self, Chosen};
 use crate::poll::{PageToken, Pages, PollError, RecordChunk, Step, Window};
@@ -76,8 +76,8 @@ pub(super) struct Bounds {
     pub(super) narrow: Option<Chosen>,
 }
 
-/// So many events are looked up while a slice of a backlog is read: its own, and those before it.
-const USUALLY_SEEN: usize = window::SLICE_EVENTS as usize + SPARE;
+/// So many events are looked up while a slice of a backlog is read: its own, and those of the overlap before it.
+const USUALLY_SEEN: usize = window::SLICE_EVENTS as usize / 8 * 9;
 
 /// What the reading half works with from one window of a run to the next: memory of some hundred KiB each,
 /// which would leave holes if every window had its own.

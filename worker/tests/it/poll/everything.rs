@@ -76,7 +76,7 @@ impl Collector {
             self.state = WindowState {
                 closed_until: Some(closed),
                 open: None,
-                slice: Some(learned_slice(length, finished.records)),
+                slice: Some(learned_slice(length, finished.records, 12_500.0)),
             };
             self.resume = None;
             self.remembered.retain(|_, at| *at >= closed - SETTINGS.overlap);
