@@ -9,7 +9,7 @@
 
 pub mod transform;
 
-use transform::Computed;
+use transform::{Computed, Label};
 
 /// The table of audit and authentication events.
 pub const AUDIT_TABLE: &str = "MimecastAudit_CL";
@@ -20,6 +20,9 @@ pub const HEALTH_TABLE: &str = "MimecastAuditHealth_CL";
 pub const AUDIT_STREAM: &str = "Custom-MimecastAudit_CL";
 /// The stream that feeds [`HEALTH_TABLE`].
 pub const HEALTH_STREAM: &str = "Custom-MimecastAuditHealth_CL";
+
+/// What stands in the three columns that the old connector had for labels, where there is no such label.
+pub const UNKNOWN: &str = "unknown";
 
 /// A column's type. Tables and rules spell the time type differently: `dateTime` and `datetime`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,26 +139,44 @@ pub const AUDIT_COLUMNS: &[Column] = &[
         "app_s",
         "app",
         Text,
-        Computed::Constant("unknown"),
+        Computed::LabelOf { field: "info", label: Label::Application, otherwise: UNKNOWN },
         "Application named in eventInfo; `unknown` where there is none.",
     ),
     sent_or(
         "src_s",
         "src",
         Text,
-        Computed::Constant("unknown"),
+        Computed::LabelOf { field: "info", label: Label::Source, otherwise: UNKNOWN },
         "Source address named in eventInfo; `unknown` where there is none.",
     ),
     sent_or(
         "method_s",
         "method",
         Text,
-        Computed::Constant("unknown"),
+        Computed::LabelOf { field: "info", label: Label::Method, otherwise: UNKNOWN },
         "Authentication method named in eventInfo; `unknown` where there is none.",
     ),
-    sent("reason_s", "reason", Text, "Reason of a failure named in eventInfo; empty where there is none."),
-    sent("secondFactor_s", "factor", Text, "Second factor named in eventInfo; empty where there is none."),
-    sent("targetUser_s", "target", Text, "User whom the event is about, where eventInfo names one."),
+    sent_or(
+        "reason_s",
+        "reason",
+        Text,
+        Computed::LabelOf { field: "info", label: Label::Reason, otherwise: "" },
+        "Reason of a failure named in eventInfo; empty where there is none.",
+    ),
+    sent_or(
+        "secondFactor_s",
+        "factor",
+        Text,
+        Computed::LabelOf { field: "info", label: Label::SecondFactor, otherwise: "" },
+        "Second factor named in eventInfo; empty where there is none.",
+    ),
+    sent_or(
+        "targetUser_s",
+        "target",
+        Text,
+        Computed::AuthenticatedUserOf("info"),
+        "User whom the event is about, where eventInfo names one.",
+    ),
     sent_or(
         "operation_s",
         "op",

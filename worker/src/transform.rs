@@ -10,8 +10,10 @@ pub mod event_time;
 mod json;
 pub mod shapes;
 
-use contract::streams::transform::{Computed, account_of, authentication_of};
-use contract::streams::{AUDIT_COLUMNS, Column};
+use contract::streams::transform::{
+    Computed, Labels, NOTHING, account_of, authenticated_user_of, authentication_of,
+};
+use contract::streams::{AUDIT_COLUMNS, Column, UNKNOWN};
 use time::OffsetDateTime;
 
 use crate::poll::Record;
@@ -23,9 +25,6 @@ use shapes::{KNOWN_AUDIT_TYPES, ShapeCounts};
 /// (<https://learn.microsoft.com/azure/azure-monitor/fundamentals/service-limits>), so they are cut
 /// before, on a character boundary, and marked (BR-050, BR-051).
 pub const FIELD_LIMIT_BYTES: usize = 65_000;
-
-/// What the old connector wrote for what it did not find.
-const UNKNOWN: &str = "unknown";
 
 /// Makes rows, with scratch memory that is used again for each.
 pub struct Transformer {
@@ -232,11 +231,21 @@ impl<'a> Values<'a> {
     }
 
     fn write(&self, cells: &[Cell], form: RowForm, out: &mut Vec<u8>) {
+        // The rule reads the text that is sent, which may be cut.
+        let labels = match form {
+            RowForm::Stream => Labels::of(self.event_info),
+            RowForm::Table => Labels::default(),
+        };
         let mut separator = b'{';
         for cell in cells {
-            let value = (cell.value)(self);
-            if form == RowForm::Stream && self.left_out(value, cell.computed) {
-                continue;
+            let mut value = (cell.value)(self);
+            if form == RowForm::Stream {
+                if self.left_out(value, cell.computed, &labels) {
+                    continue;
+                }
+                if value == Value::Text("") {
+                    value = Value::Text(NOTHING);
+                }
             }
             out.push(separator);
             separator = b',';
@@ -259,7 +268,7 @@ impl<'a> Values<'a> {
 
     /// Whether the table has this value without its being sent: it is empty, or the rule's transform
     /// makes it.
-    fn left_out(&self, value: Value<'_>, computed: Option<Computed>) -> bool {
+    fn left_out(&self, value: Value<'_>, computed: Option<Computed>, labels: &Labels<'_>) -> bool {
         match computed {
             None => matches!(value, Value::Text("") | Value::Time(None)),
             Some(Computed::Constant(text)) => value == Value::Text(text),
@@ -268,6 +277,12 @@ impl<'a> Values<'a> {
             Some(Computed::SameAs(_)) => value == Value::Time(self.event_time),
             Some(Computed::AuthenticationOf(_)) => {
                 value == Value::Text(authentication_of(self.event_info).unwrap_or_default())
+            }
+            Some(Computed::AuthenticatedUserOf(_)) => {
+                value == Value::Text(authenticated_user_of(self.event_info).unwrap_or_default())
+            }
+            Some(Computed::LabelOf { label, otherwise, .. }) => {
+                value == Value::Text(labels.get(label).unwrap_or(otherwise))
             }
             Some(Computed::AccountOf(_)) => value == Value::Text(account_of(self.key).unwrap_or_default()),
             // These are made whatever is sent.

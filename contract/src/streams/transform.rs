@@ -10,6 +10,11 @@ use serde_json::{Map, Value};
 
 use super::{AUDIT_COLUMNS, Column, ColumnType};
 
+/// What a row sends for an empty text where the transform would make something of the event's text: it
+/// cannot tell a text that is empty from one that was not sent. No value is this, since a value has no
+/// comma at its beginning.
+pub const NOTHING: &str = ",";
+
 /// How the transform makes a column that was not sent. The names are those of the stream's fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Computed {
@@ -27,15 +32,48 @@ pub enum Computed {
     /// The words `… authentication` that an event's text begins with, as in `Failed authentication for
     /// a@example.com`; empty where it begins otherwise.
     AuthenticationOf(&'static str),
+    /// The user after those words; empty where a text begins otherwise.
+    AuthenticatedUserOf(&'static str),
+    /// What stands after the last occurrence of a label; another text where that is nothing.
+    LabelOf {
+        /// The field that holds the event's text.
+        field: &'static str,
+        /// The label.
+        label: Label,
+        /// The other text.
+        otherwise: &'static str,
+    },
     /// The account code in an event key `CODE:number`; empty where the key has another form.
     AccountOf(&'static str),
 }
 
 impl Computed {
-    /// The expression in KQL.
+    /// The regular expression whose first group fills in the column's field before the columns are made,
+    /// and the field that it is read from.
+    ///
+    /// None has a backslash, which KQL and JSON would each want escaped, and all mean the same to RE2 and
+    /// to an engine that backtracks.
+    fn pattern(self) -> Option<(String, &'static str)> {
+        match self {
+            Self::LabelOf { field, label, .. } => Some((format!("(?s)^.* {}: ([^,]*)", label.name()), field)),
+            Self::AuthenticatedUserOf(field) => {
+                Some(("^[A-Za-z]+ authentication for ([^ ,<]+)".to_owned(), field))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether [`NOTHING`] stands for an empty text.
+    fn knows_nothing(self) -> bool {
+        matches!(self, Self::AuthenticatedUserOf(_) | Self::LabelOf { otherwise: "", .. })
+    }
+
+    /// The expression in KQL. Where [`Self::pattern`] has filled in the field, it is what stands for
+    /// nothing.
     fn kql(self) -> String {
         match self {
-            Self::Constant(text) => format!("'{text}'"),
+            Self::Constant(text) | Self::LabelOf { otherwise: text, .. } => format!("'{text}'"),
+            Self::AuthenticatedUserOf(_) => "''".to_owned(),
             Self::False => "false".to_owned(),
             Self::SameAs(field) => field.to_owned(),
             Self::IsMissing(field) => format!("isnull({field})"),
@@ -66,6 +104,12 @@ impl Computed {
                 }
             },
             Self::AuthenticationOf(field) => Value::from(authentication_of(text(field)).unwrap_or_default()),
+            Self::AuthenticatedUserOf(field) => {
+                Value::from(authenticated_user_of(text(field)).unwrap_or_default())
+            }
+            Self::LabelOf { field, label, otherwise } => {
+                Value::from(Labels::of(text(field)).get(label).unwrap_or(otherwise))
+            }
             Self::AccountOf(field) => Value::from(account_of(text(field)).unwrap_or_default()),
         }
     }
@@ -77,6 +121,83 @@ pub fn authentication_of(text: &str) -> Option<&str> {
     let word = text.bytes().take_while(u8::is_ascii_alphabetic).count();
     let rest = text[word..].strip_prefix(AUTHENTICATION)?;
     (word > 0 && rest.starts_with(" for ")).then(|| &text[..word + AUTHENTICATION.len()])
+}
+
+/// The user whom a text names that begins as [`authentication_of`] wants it: up to a blank, a comma or a `<`.
+pub fn authenticated_user_of(text: &str) -> Option<&str> {
+    let rest = &text[authentication_of(text)?.len() + " for ".len()..];
+    let user = rest.find([' ', ',', '<']).map_or(rest, |end| &rest[..end]);
+    (!user.is_empty()).then_some(user)
+}
+
+/// A label that closes an event's text, as in `…, IP: 192.0.2.15, Application: Web`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Label {
+    /// The application.
+    Application,
+    /// The address that the request came from.
+    Source,
+    /// The method of an authentication.
+    Method,
+    /// The reason of a failure.
+    Reason,
+    /// The second factor of an authentication.
+    SecondFactor,
+}
+
+impl Label {
+    const COUNT: usize = Self::SecondFactor as usize + 1;
+
+    /// How it is written.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Application => "Application",
+            Self::Source => "IP",
+            Self::Method => "Method",
+            Self::Reason => "Reason",
+            Self::SecondFactor => "2FA",
+        }
+    }
+
+    /// The label that a text ends with, where a blank stands before it.
+    fn at_the_end_of(text: &str) -> Option<Self> {
+        // Most colons close no label, which the letter before them tells.
+        let label = match text.as_bytes().last()? {
+            b'P' => Self::Source,
+            b'd' => Self::Method,
+            b'A' => Self::SecondFactor,
+            b'n' if text.ends_with(Self::Reason.name()) => Self::Reason,
+            b'n' => Self::Application,
+            _ => return None,
+        };
+        text.strip_suffix(label.name())?.ends_with(' ').then_some(label)
+    }
+}
+
+/// What stands in a text after the last occurrence of each label, up to the next comma or the end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Labels<'a>([Option<&'a str>; Label::COUNT]);
+
+impl<'a> Labels<'a> {
+    /// Reads them in one pass from the end.
+    pub fn of(text: &'a str) -> Self {
+        let mut labels = Self::default();
+        for (colon, _) in text.rmatch_indices(':') {
+            let (before, after) = (&text[..colon], &text[colon + 1..]);
+            let Some(label) = Label::at_the_end_of(before) else { continue };
+            let Some(after) = after.strip_prefix(' ') else { continue };
+            let found = &mut labels.0[label as usize];
+            if found.is_none() {
+                *found = Some(after.find(',').map_or(after, |end| &after[..end]));
+            }
+        }
+        labels
+    }
+
+    /// What stands after a label; nothing where that is empty.
+    pub fn get(&self, label: Label) -> Option<&'a str> {
+        self.0[label as usize].filter(|value| !value.is_empty())
+    }
 }
 
 /// The account code in an event key of the form `CODE:number`.
@@ -94,10 +215,19 @@ pub fn sent_columns(columns: &'static [Column]) -> impl Iterator<Item = (&'stati
     columns.iter().filter_map(|column| Some((column.sent_as?, column.column_type)))
 }
 
-/// The transform of the rule's flow into [`super::AUDIT_TABLE`].
+/// The transform of the rule's flow into [`super::AUDIT_TABLE`]. It first fills in the fields that are read
+/// from the event's text, so that no expression stands there twice, then makes the columns.
 pub fn audit_transform_kql() -> String {
+    let fields: Vec<String> = AUDIT_COLUMNS.iter().filter_map(filling_in).collect();
     let columns: Vec<String> = AUDIT_COLUMNS.iter().map(assignment).collect();
-    format!("source | project {}", columns.join(", "))
+    format!("source | extend {} | project {}", fields.join(", "), columns.join(", "))
+}
+
+/// `field = expression` of a field that is read from the event's text where it was not sent.
+fn filling_in(column: &Column) -> Option<String> {
+    let field = column.sent_as?;
+    let (expression, text) = column.computed?.pattern()?;
+    Some(format!("{field} = iif(isempty({field}), extract('{expression}', 1, {text}), {field})"))
 }
 
 /// The transform of the rule's flow into [`super::HEALTH_TABLE`]: its rows are sent whole.
@@ -111,6 +241,9 @@ fn assignment(column: &Column) -> String {
     match (column.sent_as, column.computed) {
         (Some(field), None) if field == name => name.to_owned(),
         (Some(field), None) => format!("{name} = {field}"),
+        (Some(field), Some(computed)) if computed.knows_nothing() => {
+            format!("{name} = iif({field} == '{NOTHING}', {}, {field})", computed.kql())
+        }
         (Some(field), Some(computed)) => {
             let missing = match column.column_type {
                 ColumnType::String => "isempty",
@@ -137,6 +270,7 @@ fn stored(column: &Column, sent: &Map<String, Value>) -> Value {
         .and_then(|field| sent.get(field))
         .filter(|value| !value.is_null() && value.as_str() != Some(""));
     match (given, column.computed, column.column_type) {
+        (Some(value), Some(computed), _) if computed.knows_nothing() && value == NOTHING => Value::from(""),
         (Some(value), _, _) => value.clone(),
         (None, Some(computed), _) => computed.value(sent),
         (None, None, ColumnType::String) => Value::from(""),
@@ -148,7 +282,7 @@ fn stored(column: &Column, sent: &Map<String, Value>) -> Value {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{account_of, audit_row, audit_transform_kql};
+    use super::{Label, Labels, NOTHING, account_of, audit_row, audit_transform_kql};
 
     fn row(sent: Value) -> serde_json::Map<String, Value> {
         audit_row(sent.as_object().expect("an object"))
@@ -159,7 +293,12 @@ mod tests {
         let kql = audit_transform_kql();
         // https://learn.microsoft.com/azure/azure-monitor/fundamentals/service-limits
         assert!(kql.len() < 15_360, "{}", kql.len());
-        // The functions of the published list that it may use.
+        // The operators and functions of the published list that it may use.
+        for operator in kql.split(" | ").skip(1) {
+            assert!(operator.starts_with("extend ") || operator.starts_with("project "), "{operator}");
+        }
+        // Neither KQL's escapes nor JSON's are needed.
+        assert!(!kql.contains(['\\', '"', '\n']), "{kql}");
         let supported = ["iif", "isnull", "isempty", "strcat", "substring", "strlen", "extract"];
         for call in kql.split('(').filter(|text| text.ends_with(|last: char| last.is_alphanumeric())) {
             let name = call.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().expect("one part");
@@ -228,6 +367,76 @@ mod tests {
             assert_eq!(row(json!({"info": text}))["operation_s"], expected, "{text}");
         }
         assert_eq!(row(json!({"info": "x", "op": "Viewed Case"}))["operation_s"], "Viewed Case");
+    }
+
+    #[test]
+    fn a_users_name_follows_the_authentication() {
+        for (text, expected) in [
+            ("Failed authentication for a@example.com, Date: 2021-10-11", "a@example.com"),
+            ("Failed authentication for a@example.com<A>", "a@example.com"),
+            ("Failed authentication for zoë@example.com <Z>", "zoë@example.com"),
+            // The worker ends at a line's end, and sends what it found.
+            ("Failed authentication for a\nb c", "a\nb"),
+            ("Failed authentication for a", "a"),
+            ("Failed authentication for <A>", ""),
+            ("Failed authentication for ", ""),
+            ("Re: Failed authentication for a", ""),
+            ("", ""),
+        ] {
+            assert_eq!(row(json!({"info": text}))["targetUser_s"], expected, "{text}");
+        }
+        let failed = "Failed authentication for a, Reason: b";
+        assert_eq!(row(json!({"info": failed, "target": "c"}))["targetUser_s"], "c");
+        assert_eq!(row(json!({"info": failed, "target": NOTHING}))["targetUser_s"], "");
+    }
+
+    #[test]
+    fn a_label_gives_what_follows_its_last_occurrence() {
+        use Label::{Application, Method, Reason, SecondFactor, Source};
+        for (text, label, expected) in [
+            ("x, IP: 192.0.2.15, Application: Web", Source, Some("192.0.2.15")),
+            ("x, IP: 192.0.2.15, Application: Web", Application, Some("Web")),
+            ("x, IP: 192.0.2.15, Application: Web", Method, None),
+            ("a, IP: 192.0.2.1, b, IP: 192.0.2.2", Source, Some("192.0.2.2")),
+            ("x, IP: 2001:db8::1, Application: Web", Source, Some("2001:db8::1")),
+            ("x, IP: : 192.0.2.77,, Application: Web", Source, Some(": 192.0.2.77")),
+            ("x IP: 192.0.2.15 Application: Web", Source, Some("192.0.2.15 Application: Web")),
+            ("x, Application: Smith, Jones and Co", Application, Some("Smith")),
+            ("x, Application: Büro 🎫 ", Application, Some("Büro 🎫 ")),
+            ("x, Reason: a\r\nb, 2FA: TOTP", Reason, Some("a\r\nb")),
+            ("x, Reason: a\r\nb, 2FA: TOTP", SecondFactor, Some("TOTP")),
+            // The last one counts, though nothing follows.
+            ("x, Reason: a, Reason: ", Reason, None),
+            ("x, Reason: a, Reason: , y", Reason, None),
+            ("x, Reason: a, Reason:b", Reason, Some("a")),
+            // Other spellings are none.
+            ("IP: 192.0.2.15", Source, None),
+            (" IP: 192.0.2.15", Source, Some("192.0.2.15")),
+            ("x,IP: 192.0.2.15", Source, None),
+            ("x\nIP: 192.0.2.15", Source, None),
+            ("x, IP : 192.0.2.15", Source, None),
+            ("x, ip: 192.0.2.15", Source, None),
+            ("x, VIP: 192.0.2.15", Source, None),
+            ("", Source, None),
+        ] {
+            assert_eq!(Labels::of(text).get(label), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sent_label_wins_over_the_texts() {
+        let text = "x, IP: null, Application: Web, Method: Cloud, Reason: a, 2FA: TOTP";
+        let columns = ["app_s", "src_s", "method_s", "reason_s", "secondFactor_s"];
+        let values = |sent: Value| {
+            let row = row(sent);
+            columns.map(|column| row[column].as_str().expect("text").to_owned())
+        };
+        assert_eq!(values(json!({"info": text})), ["Web", "null", "Cloud", "a", "TOTP"]);
+        assert_eq!(
+            values(json!({"info": text, "src": "unknown", "reason": NOTHING, "factor": NOTHING})),
+            ["Web", "unknown", "Cloud", "", ""]
+        );
+        assert_eq!(values(json!({"info": "x"})), ["unknown", "unknown", "unknown", "", ""]);
     }
 
     #[test]

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use contract::streams::transform::audit_row;
+use contract::streams::transform::{audit_row, audit_transform_kql};
 use contract::streams::{AUDIT_COLUMNS, ColumnType};
 use proptest::prelude::*;
+use regex::Regex;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -139,6 +140,170 @@ fn what_the_rule_makes_of_a_sent_row_is_the_whole_row() {
             assert_eq!(audit_row(&sent), whole, "{name}");
             assert_sent_fields_are_declared(&sent);
         }
+    }
+}
+
+/// The fields that the rule reads from an event's text where they are not sent.
+const READ_FIELDS: [&str; 6] = ["app", "src", "method", "reason", "factor", "target"];
+
+/// Each text with the fields of [`READ_FIELDS`] that its row sends, worked out by hand.
+#[test]
+fn a_row_sends_what_the_rule_would_read_otherwise() {
+    let long = "é".repeat(40_000);
+    let texts: [(&str, &[(&str, &str)]); 24] = [
+        (
+            "Failed authentication for a@example.com <A>, Date: 2021-10-11, Time: 10:00:00 BST, IP: 192.0.2.15, \
+             Application: Web, Method: Cloud, Reason: Account Locked, 2FA: TOTP",
+            &[],
+        ),
+        // A subject that imitates labels which are not there.
+        (
+            "Viewed Message - Source: Search, Subject: Re: IP: 203.0.113.66, Method: evil, Reason: none, 2FA: x, \
+             Viewed Content: True, Date: 2021-10-11, Time: 10:00:00+0000, IP: 192.0.2.15, Application: Web",
+            &[("method", "unknown"), ("reason", ","), ("factor", ",")],
+        ),
+        (
+            "Viewed Message - Source: Search, Subject: Re: IP: 203.0.113.66, Application: fake, Date: 2021-10-11",
+            &[("src", "unknown"), ("app", "unknown")],
+        ),
+        ("x, Date: 2022-01-12, IP: : 192.0.2.77,, Application: Web", &[("src", "192.0.2.77")]),
+        ("x, Date: 2022-01-12, IP: null, Application: Web", &[("src", "unknown")]),
+        ("x, Date: 2022-01-12, IP: 300.1.1.1, Application: null", &[("src", "unknown"), ("app", "unknown")]),
+        ("x, Date: 2022-01-12, Reason: null, 2FA: NULL", &[("reason", ","), ("factor", ",")]),
+        ("x, Date: 2022-01-12, IP: , Application: ", &[]),
+        ("x, Date: 2022-01-12, IP: 2001:db8:85a3::8a2e:370:7334, Application: Web", &[]),
+        ("x, Date: 2022-01-12, IP: [2001:db8::1]:443", &[("src", "2001:db8::1")]),
+        ("x, Date: 2022-01-12, IP: 203.0.113.9:51432", &[("src", "203.0.113.9")]),
+        (
+            "x, Date: 2022-01-12, Application: Smith, Jones and Co, Method: Cloud",
+            &[("app", "Smith, Jones and Co")],
+        ),
+        ("x, Date: 2022-01-12, Application: Büro 🎫, Reason: שלום", &[]),
+        ("x, Date: 2022-01-12, Application: Web \t", &[("app", "Web")]),
+        ("x, Date: 2022-01-12, Application: Web\r\n", &[("app", "Web")]),
+        ("x, Date: 2022-01-12, Reason: Account\nlocked, 2FA: TOTP", &[("reason", "Account")]),
+        ("x Date: 2022-01-12 IP: 192.0.2.15 Application: Web", &[("src", "192.0.2.15")]),
+        ("IP: 192.0.2.15, Application: Web", &[("src", "192.0.2.15")]),
+        ("x, ip: 192.0.2.15, Application : Web", &[("src", "192.0.2.15"), ("app", "Web")]),
+        ("user enrolled, Remote IP is 192.0.2.15", &[("src", "192.0.2.15")]),
+        // Words in a sentence are no labels.
+        ("Blocked for this Reason: spam by Method: none", &[("reason", ","), ("method", "unknown")]),
+        // A date where the user should stand.
+        ("Failed authentication for Date: 2022-01-12", &[("target", ",")]),
+        ("Failed authentication for a@example.com\nName", &[("target", "a@example.com")]),
+        ("No changes found.", &[]),
+    ];
+    let mut texts: Vec<(String, &[(&str, &str)])> =
+        texts.into_iter().map(|(text, sent)| (text.to_owned(), sent)).collect();
+    // The rule reads what is left of a text that was cut.
+    let address: &[_] = &[("src", "192.0.2.15")];
+    texts.push((format!("{long}, Date: 2022-01-12, IP: 192.0.2.15"), address));
+    texts.push((format!("{}, Date: 2022-01-12, IP: 192.0.2.15", "a".repeat(64_966)), &[]));
+    texts.push((format!("{}, Date: 2022-01-12, IP: 192.0.2.15", "a".repeat(64_967)), address));
+    let kept = &long[..65_000];
+    let application: &[_] = &[("app", kept)];
+    texts.push((format!("x, Date: 2022-01-12, IP: 192.0.2.15, Application: {long}"), application));
+
+    for (text, expected) in texts {
+        let shown = &text[..text.len().min(120)];
+        let record = Record { event_info: Some(text.as_str().into()), ..Record::default() };
+        let [sent, whole] = rows_of(&record, ACCOUNT);
+        assert_eq!(audit_row(&sent), whole, "{shown}");
+        for field in READ_FIELDS {
+            let expected = expected.iter().find(|(name, _)| *name == field).map(|(_, value)| *value);
+            assert_eq!(sent.get(field).and_then(Value::as_str), expected, "{shown}: {field}");
+        }
+    }
+}
+
+/// What the rule's own regular expressions find, in place of what the code says that they do.
+struct RuleReader(BTreeMap<&'static str, Regex>);
+
+impl RuleReader {
+    fn new() -> Self {
+        let kql = audit_transform_kql();
+        let expressions = READ_FIELDS.into_iter().chain(["op", "account"]).map(|field| {
+            let (_, rest) = kql.split_once(&format!("iif(isempty({field}), extract('")).unwrap();
+            let (expression, rest) = rest.split_once("', 1, ").unwrap();
+            let (read_from, _) = rest.split_once(&format!("), {field})")).unwrap();
+            assert_eq!(read_from, if field == "account" { "key" } else { "info" });
+            (field, Regex::new(expression).unwrap())
+        });
+        Self(expressions.collect())
+    }
+
+    /// The first group of a field's expression; empty where it finds nothing.
+    fn find<'a>(&self, field: &str, text: &'a str) -> &'a str {
+        self.0[field].captures(text).and_then(|found| found.get(1)).map_or("", |group| group.as_str())
+    }
+
+    fn assert_agrees(&self, text: &str) {
+        let row = audit_row(json!({"info": text, "key": text}).as_object().unwrap());
+        for (field, column, otherwise) in [
+            ("app", "app_s", "unknown"),
+            ("src", "src_s", "unknown"),
+            ("method", "method_s", "unknown"),
+            ("reason", "reason_s", ""),
+            ("factor", "secondFactor_s", ""),
+            ("target", "targetUser_s", ""),
+            ("op", "operation_s", ""),
+            ("account", "account_s", ""),
+        ] {
+            let found = Some(self.find(field, text)).filter(|found| !found.is_empty());
+            assert_eq!(row[column], found.unwrap_or(otherwise), "{column}: {text:?}");
+        }
+    }
+}
+
+#[test]
+fn the_rules_expressions_find_in_every_sample_what_the_code_says() {
+    let reader = RuleReader::new();
+    for name in files("events").union(&files("edge")) {
+        let object: Value = serde_json::from_str(&text_of(&format!("{name}.json"))).unwrap();
+        reader.assert_agrees(object["eventInfo"].as_str().unwrap_or_default());
+    }
+    for (field, text, expected) in [
+        ("src", "a, IP: 192.0.2.1, b\r\nc, IP: 192.0.2.2\r\nd, e", "192.0.2.2\r\nd"),
+        ("app", "x, Application: Büro 🎫", "Büro 🎫"),
+        ("method", " Method: ", ""),
+        ("reason", "Reason: a", ""),
+        ("factor", "x, 2FA: a, 2FA: b, c", "b"),
+        ("target", "Failed authentication for a@example.com <A>", "a@example.com"),
+        ("target", "Failed authentication for <A>", ""),
+        ("op", "Failed authentication for a@example.com <A>", "Failed authentication"),
+        ("account", "CUSA0A0000:1", "CUSA0A0000"),
+    ] {
+        assert_eq!(reader.find(field, text), expected, "{text}");
+        reader.assert_agrees(text);
+    }
+}
+
+/// `docs/decisions/sent-rows.md` says how long the rows of the sample events are.
+#[test]
+fn rows_are_as_long_as_it_is_written() {
+    let names = files("events");
+    let mut bytes = [0; 3];
+    for name in &names {
+        let object: Value = serde_json::from_str(&text_of(&format!("{name}.json"))).unwrap();
+        let fields = ["id", "auditType", "user", "eventTime", "eventInfo", "category"];
+        let received: Row = fields.iter().map(|&field| (field.to_owned(), object[field].clone())).collect();
+        let [sent, whole] = rows_of(&record_of(&object), ACCOUNT);
+        for (sum, row) in bytes.iter_mut().zip([received, whole, sent]) {
+            // With the comma after it.
+            *sum += serde_json::to_string(&row).unwrap().len() + 1;
+        }
+    }
+    let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/decisions/sent-rows.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for sum in bytes {
+        let each = sum as f64 / names.len() as f64;
+        let calls = (each * 1_000_000.0 / 950_000.0).ceil() as usize;
+        let thousands = |number: usize| match number / 1_000 {
+            0 => number.to_string(),
+            thousands => format!("{thousands},{:03}", number % 1_000),
+        };
+        let cells = format!("| {} | {} |", each.round(), thousands(calls));
+        assert!(page.contains(&cells), "{cells}");
     }
 }
 
@@ -333,6 +498,17 @@ fn any_text() -> impl Strategy<Value = Option<String>> {
         Just("Action Performed - ".to_owned()),
         Just("Failed authentication for ".to_owned()),
         Just("IP: ".to_owned()),
+        Just(", IP: : 192.0.2.77,,".to_owned()),
+        Just(", IP: 300.1.1.1".to_owned()),
+        Just(", IP: null".to_owned()),
+        Just(", Application: Büro 🎫, Süd".to_owned()),
+        Just(", Method: Cloud ".to_owned()),
+        Just(", Reason: Account Locked".to_owned()),
+        Just(" Reason: ".to_owned()),
+        Just(", 2FA: TOTP\r\n".to_owned()),
+        Just("Subject: Re: IP: 203.0.113.66, Method: evil, Reason: none, 2FA: x".to_owned()),
+        Just(",".to_owned()),
+        Just("<".to_owned()),
         Just(" by a@example.com<A>".to_owned()),
         Just("\u{0}\"\\\n".to_owned()),
         any::<String>(),
@@ -341,7 +517,16 @@ fn any_text() -> impl Strategy<Value = Option<String>> {
     prop::option::weighted(0.9, prop::collection::vec(label, 0..6).prop_map(|parts| parts.concat()))
 }
 
+thread_local! {
+    static RULE: RuleReader = RuleReader::new();
+}
+
 proptest! {
+    #[test]
+    fn the_rules_expressions_find_in_any_text_what_the_code_says(text in any_text()) {
+        RULE.with(|rule| rule.assert_agrees(&text.unwrap_or_default()));
+    }
+
     #[test]
     fn any_record_is_a_valid_row(
         id in any_text(), audit_type in any_text(), user in any_text(), event_info in any_text(), category in any_text(),
