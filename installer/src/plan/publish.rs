@@ -115,12 +115,20 @@ impl Planner<'_> {
                 None
             }
         };
-        let before: Vec<String> = ["package", "function_app", "settings", "publishing/scm", "publishing/ftp"]
-            .into_iter()
-            .chain(self.steps.iter().map(|step| step.key.as_str()).filter(|key| key.starts_with("role/")))
-            .map(str::to_owned)
-            .chain(before)
-            .collect();
+        // The rule, since a worker leaves out of its rows what its own version's rule makes.
+        let before: Vec<String> = [
+            "data_collection_rule",
+            "package",
+            "function_app",
+            "settings",
+            "publishing/scm",
+            "publishing/ftp",
+        ]
+        .into_iter()
+        .chain(self.steps.iter().map(|step| step.key.as_str()).filter(|key| key.starts_with("role/")))
+        .map(str::to_owned)
+        .chain(before)
+        .collect();
         self.steps.push(Step {
             key: "publish".to_owned(),
             title: "worker, published to the Function App".to_owned(),

@@ -1,5 +1,6 @@
 //! The trial of an upgrade: from a standing start, and after an upgrade that was interrupted.
 
+use contract::resources::PREVIOUS_PACKAGE_TAG;
 use contract::settings::{MIMECAST_OVERLAP, MIMECAST_SENTINEL_TRIAL};
 
 use super::*;
@@ -38,6 +39,25 @@ fn interrupted(intent: &Intent) -> Inventory {
     settings.insert(MIMECAST_SENTINEL_PACKAGE.to_owned(), other().sha256);
     settings.insert(MIMECAST_SENTINEL_TRIAL.to_owned(), before.text());
     inventory
+}
+
+/// What a row leaves out, only the rule of its worker's version makes (docs/decisions/sent-rows.md).
+#[test]
+fn a_worker_is_published_after_the_rule_was_changed_and_goes_back_without_it() {
+    let intent = intent("");
+    let mut inventory = carried_out(&intent);
+    let ids = Ids::of(&intent.subscription_id, &intent.resource_group, &inventory.names);
+    let rule = inventory.resources.get_mut(&ids.data_collection_rule.to_ascii_lowercase()).expect("a rule");
+    rule["properties"]["dataFlows"][0]["transformKql"] = json!("source");
+    let forward = upgrade(&intent, &inventory, Some(&other()), 1).expect("a plan");
+    assert!(keys(&forward).contains(&"data_collection_rule"));
+    let publish = forward.steps.iter().find(|step| step.key == "publish").expect("a package");
+    assert!(publish.depends_on.iter().any(|key| key == "data_collection_rule"));
+
+    let site = inventory.resources.get_mut(&ids.function_app.to_ascii_lowercase()).expect("a site");
+    site["tags"][PREVIOUS_PACKAGE_TAG] = json!(other().sha256);
+    let back = rollback(&intent, &inventory, 1).expect("a plan");
+    assert!(keys(&back).contains(&"publish") && !keys(&back).contains(&"data_collection_rule"));
 }
 
 #[test]
