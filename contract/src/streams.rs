@@ -72,7 +72,8 @@ pub struct Column {
     /// Its name in the stream; `None` where the worker never sends it.
     pub sent_as: Option<&'static str>,
     /// How the rule's transform makes it where the worker did not send it; `None` where it stays
-    /// empty then. A row leaves out a field that is empty or equal to what this would give.
+    /// empty then. A row leaves out a field that is empty or equal to what this would give; an empty one that
+    /// this would fill is sent as [`transform::NOTHING`].
     pub computed: Option<Computed>,
 }
 

@@ -244,6 +244,7 @@ impl<'a> Values<'a> {
                     continue;
                 }
                 if value == Value::Text("") {
+                    // The rule would fill it.
                     value = Value::Text(NOTHING);
                 }
             }

@@ -49,7 +49,7 @@ pub(crate) fn columns_page() -> String {
          \n\
          \"Sent as\" is the field's name in the stream. A column without one is made by the rule's transform, and\n\
          so is a column whose field a row leaves out: an empty field is never sent, nor one that the transform\n\
-         makes.\n",
+         makes. Why, and what the `,` in it stands for, is in [sent rows](../decisions/sent-rows.md).\n",
     );
     let sections = [
         (AUDIT_TABLE, AUDIT_STREAM, "one row for each audit event", AUDIT_COLUMNS, audit_transform_kql()),
