@@ -149,6 +149,13 @@ enum Value<'a> {
     EventId(&'a str),
 }
 
+impl Value<'_> {
+    /// Whether it is this text. Mostly both are the same part of one text, which is seen without reading it.
+    fn is(self, text: &str) -> bool {
+        matches!(self, Self::Text(own) if std::ptr::eq(own, text) || own == text)
+    }
+}
+
 /// Where a column's value comes from. A test holds that every column has its line here.
 fn value_of(column: &str) -> Option<for<'a> fn(&Values<'a>) -> Value<'a>> {
     Some(match column {
@@ -243,7 +250,7 @@ impl<'a> Values<'a> {
                 if self.left_out(value, cell.computed, &labels) {
                     continue;
                 }
-                if value == Value::Text("") {
+                if matches!(value, Value::Text("")) {
                     // The rule would fill it.
                     value = Value::Text(NOTHING);
                 }
@@ -277,15 +284,15 @@ impl<'a> Values<'a> {
             // The time of generation is the event's, where that is known.
             Some(Computed::SameAs(_)) => value == Value::Time(self.event_time),
             Some(Computed::AuthenticationOf(_)) => {
-                value == Value::Text(authentication_of(self.event_info).unwrap_or_default())
+                value.is(authentication_of(self.event_info).unwrap_or_default())
             }
             Some(Computed::AuthenticatedUserOf(_)) => {
-                value == Value::Text(authenticated_user_of(self.event_info).unwrap_or_default())
+                value.is(authenticated_user_of(self.event_info).unwrap_or_default())
             }
             Some(Computed::LabelOf { label, otherwise, .. }) => {
-                value == Value::Text(labels.get(label).unwrap_or(otherwise))
+                value.is(labels.get(label).unwrap_or(otherwise))
             }
-            Some(Computed::AccountOf(_)) => value == Value::Text(account_of(self.key).unwrap_or_default()),
+            Some(Computed::AccountOf(_)) => value.is(account_of(self.key).unwrap_or_default()),
             // These are made whatever is sent.
             Some(Computed::IsMissing(_) | Computed::EventId(_)) => true,
         }

@@ -126,7 +126,8 @@ pub fn authentication_of(text: &str) -> Option<&str> {
 /// The user whom a text names that begins as [`authentication_of`] wants it: up to a blank, a comma or a `<`.
 pub fn authenticated_user_of(text: &str) -> Option<&str> {
     let rest = &text[authentication_of(text)?.len() + " for ".len()..];
-    let user = rest.find([' ', ',', '<']).map_or(rest, |end| &rest[..end]);
+    let end = rest.bytes().position(|byte| matches!(byte, b' ' | b',' | b'<'));
+    let user = end.map_or(rest, |end| &rest[..end]);
     (!user.is_empty()).then_some(user)
 }
 
@@ -159,18 +160,17 @@ impl Label {
         }
     }
 
-    /// The label that a text ends with, where a blank stands before it.
-    fn at_the_end_of(text: &str) -> Option<Self> {
+    /// The label that a text ends with, with a blank before it.
+    fn at_the_end_of(text: &[u8]) -> Option<Self> {
         // Most colons close no label, which the letter before them tells.
-        let label = match text.as_bytes().last()? {
-            b'P' => Self::Source,
-            b'd' => Self::Method,
-            b'A' => Self::SecondFactor,
-            b'n' if text.ends_with(Self::Reason.name()) => Self::Reason,
-            b'n' => Self::Application,
-            _ => return None,
-        };
-        text.strip_suffix(label.name())?.ends_with(' ').then_some(label)
+        match text.last()? {
+            b'P' if text.ends_with(b" IP") => Some(Self::Source),
+            b'd' if text.ends_with(b" Method") => Some(Self::Method),
+            b'A' if text.ends_with(b" 2FA") => Some(Self::SecondFactor),
+            b'n' if text.ends_with(b" Application") => Some(Self::Application),
+            b'n' if text.ends_with(b" Reason") => Some(Self::Reason),
+            _ => None,
+        }
     }
 }
 
@@ -181,14 +181,18 @@ pub struct Labels<'a>([Option<&'a str>; Label::COUNT]);
 impl<'a> Labels<'a> {
     /// Reads them in one pass from the end.
     pub fn of(text: &'a str) -> Self {
+        let bytes = text.as_bytes();
         let mut labels = Self::default();
-        for (colon, _) in text.rmatch_indices(':') {
-            let (before, after) = (&text[..colon], &text[colon + 1..]);
-            let Some(label) = Label::at_the_end_of(before) else { continue };
-            let Some(after) = after.strip_prefix(' ') else { continue };
+        for colon in memchr::memrchr_iter(b':', bytes) {
+            if bytes.get(colon + 1) != Some(&b' ') {
+                continue;
+            }
+            let Some(label) = Label::at_the_end_of(&bytes[..colon]) else { continue };
             let found = &mut labels.0[label as usize];
             if found.is_none() {
-                *found = Some(after.find(',').map_or(after, |end| &after[..end]));
+                let after = &text[colon + 2..];
+                let end = after.bytes().position(|byte| byte == b',').unwrap_or(after.len());
+                *found = Some(&after[..end]);
             }
         }
         labels
