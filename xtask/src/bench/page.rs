@@ -129,8 +129,8 @@ pub(super) fn page(measured: &Measured) -> String {
            vendor's uses. They are `xtask/peer/peer.py`.\n\
          * CPU is compared on {compared} events over twelve days, memory and bodies are those of {largest} over 59 days, each\n  \
            against a new checkpoint. With latency there are {delayed}, the most that one window holds. A program's start is part of its CPU time. Peak memory is `VmHWM`.\n\
-         * The limit (`limit_ratio`) is `worker/examples/bounds.rs`, built like the worker: the same events in memory, parsed, ids\n  \
-           decoded, rows written and compressed by the same code, nothing else.\n\
+         * The limit (`limit_ratio`) is `worker/examples/bounds.rs`, built like the worker: the first {compared} of the same\n  \
+           events in memory, parsed, ids decoded, rows written and compressed by the same code, nothing else; in turn with it.\n\
          * Pages are compressed at level {pages}, the peers' bodies at {peer}, which their library chooses,\n  \
            the worker's by itself ({worker}).\n\
          * Each figure is the median of {rounds} runs. {pinned}\n\

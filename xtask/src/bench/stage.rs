@@ -109,7 +109,13 @@ pub(super) struct Fetched {
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct Limit {
     events: u64,
-    pub(super) cpu_secs: f64,
+    cpu_secs: f64,
+}
+
+impl Limit {
+    pub(super) fn cpu_per_million(self) -> f64 {
+        self.cpu_secs * 1_000_000.0 / self.events as f64
+    }
 }
 
 /// The simulator, and how programs find it.
@@ -290,10 +296,17 @@ impl Stage {
         Ok(fetched)
     }
 
-    /// What has to be done with the events of a history, and nothing else.
-    pub(super) fn limit(&self, history: History) -> Result<Limit> {
-        let limit: Limit = said(&self.bounds("limit", history)?)?;
-        ensure!(limit.events == history.events, "of {} events {} came", history.events, limit.events);
+    /// What has to be done with the first events of a history, this part of them, and nothing else.
+    pub(super) fn limit(&self, history: History, part: u64) -> Result<Limit> {
+        let span = (history.end - history.start).unsigned_abs().div_f64(part as f64);
+        let limit: Limit = said(&self.bounds("limit", History { end: history.start + span, ..history })?)?;
+        // The last event may or may not be in it, and the history's ends are a minute wider than its events.
+        let expected = history.events / part;
+        ensure!(
+            limit.events.abs_diff(expected) * 100 <= expected,
+            "of {expected} events {} came",
+            limit.events
+        );
         Ok(limit)
     }
 
