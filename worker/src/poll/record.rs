@@ -1,5 +1,7 @@
 //! One audit event as Mimecast gives it, borrowed from the page's bytes.
 
+mod plain;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -70,7 +72,8 @@ impl<'a> Record<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, MalformedReason> {
         // Looked at as a whole: text by text it takes three times as long.
         let text = std::str::from_utf8(bytes).ok();
-        match text.and_then(|text| serde_json::from_str::<Self>(text).ok()) {
+        let read = |text| plain::read(text).or_else(|| serde_json::from_str(text).ok());
+        match text.and_then(read) {
             Some(record) => Ok(record),
             None => {
                 let repaired = repair(bytes);
@@ -79,6 +82,19 @@ impl<'a> Record<'a> {
                     .map_err(|_| reason(&repaired))
             }
         }
+    }
+
+    /// The field of this name.
+    fn field(&mut self, name: &str) -> Option<&mut Option<Cow<'a, str>>> {
+        Some(match name {
+            "id" => &mut self.id,
+            "auditType" => &mut self.audit_type,
+            "user" => &mut self.user,
+            "eventTime" => &mut self.event_time,
+            "eventInfo" => &mut self.event_info,
+            "category" => &mut self.category,
+            _ => return None,
+        })
     }
 
     /// The same record, borrowed from nothing.
@@ -231,19 +247,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Record<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut record = Record::default();
                 while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
-                    let field = match name.as_deref() {
-                        Some("id") => &mut record.id,
-                        Some("auditType") => &mut record.audit_type,
-                        Some("user") => &mut record.user,
-                        Some("eventTime") => &mut record.event_time,
-                        Some("eventInfo") => &mut record.event_info,
-                        Some("category") => &mut record.category,
-                        _ => {
+                    match record.field(name.as_deref().unwrap_or_default()) {
+                        Some(field) => *field = map.next_value::<Text<'de>>()?.0,
+                        None => {
                             map.next_value::<IgnoredAny>()?;
-                            continue;
                         }
-                    };
-                    *field = map.next_value::<Text<'de>>()?.0;
+                    }
                 }
                 Ok(record)
             }
