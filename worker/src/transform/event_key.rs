@@ -5,6 +5,7 @@
 //! number together are the identity; where the id is something else, the id itself is; where there is
 //! none, a digest of all fields.
 
+mod content;
 mod unpack;
 
 use std::fmt::{self, Write as _};
@@ -13,10 +14,10 @@ use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use flate2::{Decompress, FlushDecompress, Status};
-use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::poll::Record;
+use content::Content;
 use unpack::Unpacker;
 
 /// Real ids have about 190 characters. What is longer than this is not decoded.
@@ -92,7 +93,7 @@ impl EventKey {
         }
     }
 
-    fn counted(decoded: &Decoded<'_>) -> Option<Self> {
+    fn counted(decoded: &Content<'_>) -> Option<Self> {
         let text = decoded.code.as_bytes();
         if text.is_empty() || !text.iter().all(u8::is_ascii_alphanumeric) {
             return None;
@@ -147,15 +148,6 @@ impl fmt::Debug for EventKey {
     }
 }
 
-/// What an id holds; the rest of it is of no use.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-struct Decoded<'a> {
-    #[serde(rename = "auditlogid")]
-    number: u64,
-    #[serde(rename = "customercode", borrow)]
-    code: &'a str,
-}
-
 /// Makes keys, with one decompressor for all of them.
 pub(super) struct KeyReader {
     unpacker: Unpacker,
@@ -184,14 +176,14 @@ impl KeyReader {
         }
     }
 
-    fn decode(&mut self, id: &str) -> Option<Decoded<'_>> {
+    fn decode(&mut self, id: &str) -> Option<Content<'_>> {
         if id.len() > ENCODED_BYTES {
             return None;
         }
         let length = ALPHABET.decode_slice(id, &mut self.encoded[..]).ok()?;
         let unpacked = self.unpacker.unpack(&self.encoded, length, &mut self.decoded);
         let written = unpacked.or_else(|| self.unpack_by_the_library(length))?;
-        serde_json::from_slice(&self.decoded[..written]).ok()
+        Content::read(&self.decoded[..written])
     }
 
     fn unpack_by_the_library(&mut self, length: usize) -> Option<usize> {
