@@ -11,7 +11,7 @@ mod value;
 
 use std::ops::Range;
 
-use super::record::{MalformedReason, MalformedRecord, Record};
+use super::record::{MalformedReason, MalformedRecord, Plain, Record};
 use landmark::Landmark;
 use value::{Progress, Value};
 
@@ -39,6 +39,18 @@ pub struct RecordChunk {
 struct Element {
     range: Range<usize>,
     too_large: bool,
+    /// Where its fields are, if that was seen when its end was.
+    plain: Option<Plain>,
+}
+
+impl Element {
+    fn read<'a>(&self, bytes: &'a [u8]) -> Result<Record<'a>, MalformedReason> {
+        if self.too_large {
+            return Err(MalformedReason::TooLarge);
+        }
+        let plain = self.plain.and_then(|plain| plain.record(std::str::from_utf8(bytes).ok()?));
+        plain.map_or_else(|| Record::parse(bytes), Ok)
+    }
 }
 
 impl RecordChunk {
@@ -46,8 +58,7 @@ impl RecordChunk {
     pub fn records(&self) -> impl Iterator<Item = Result<Record<'_>, MalformedRecord<'_>>> {
         self.elements.iter().map(|element| {
             let bytes = &self.bytes[element.range.clone()];
-            let read = if element.too_large { Err(MalformedReason::TooLarge) } else { Record::parse(bytes) };
-            read.map_err(|reason| MalformedRecord { bytes, reason })
+            element.read(bytes).map_err(|reason| MalformedRecord { bytes, reason })
         })
     }
 
@@ -304,6 +315,16 @@ impl Scanner {
     }
 
     fn element(&mut self, bytes: &[u8]) -> usize {
+        // Most elements are whole here and of the plainest form, of which end and fields are found at once.
+        if self.chunk.bytes.len() == self.element_start
+            && let Some((plain, end)) = Plain::find(bytes)
+            && end <= ELEMENT_LIMIT_BYTES
+        {
+            self.keep(&bytes[..end]);
+            self.push_element(self.chunk.bytes.len(), Some(plain));
+            self.place = Place::AfterElement;
+            return end;
+        }
         match self.value.advance(bytes) {
             Progress::More => {
                 self.keep(bytes);
@@ -333,7 +354,12 @@ impl Scanner {
     }
 
     fn end_element(&mut self, end: usize) {
-        self.chunk.elements.push(Element { range: self.element_start..end, too_large: self.too_large });
+        self.push_element(end, None);
+    }
+
+    fn push_element(&mut self, end: usize, plain: Option<Plain>) {
+        let range = self.element_start..end;
+        self.chunk.elements.push(Element { range, too_large: self.too_large, plain });
         self.envelope.elements += 1;
     }
 

@@ -3,40 +3,63 @@
 
 use std::borrow::Cow;
 
-use super::Record;
+use super::{FIELDS, Record};
 
-/// Reads a record whose members are all texts without escapes; `None` where it is something else, which
-/// may be a record too.
-pub(super) fn read(element: &str) -> Option<Record<'_>> {
-    let mut record = Record::default();
-    let mut rest = behind(element, b'{')?;
+/// Where the fields of such a record are in its bytes; what is absent is where nothing can be, at their
+/// very beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::poll) struct Plain {
+    fields: [(u32, u32); FIELDS.len()],
+}
+
+impl Plain {
+    /// Reads the record that begins these bytes, and where it ends; `None` where it is something else, which
+    /// may be a record too, or goes on behind them.
+    pub(in crate::poll) fn find(bytes: &[u8]) -> Option<(Self, usize)> {
+        let mut fields = [(0, 0); FIELDS.len()];
+        let mut at = behind(bytes, 0, b'{')?;
+        loop {
+            let (start, end) = text(bytes, at)?;
+            let field = FIELDS.iter().position(|name| name.as_bytes() == &bytes[start..end]);
+            let (start, end) = text(bytes, behind(bytes, end + 1, b':')?)?;
+            if let Some(field) = field {
+                fields[field] = (u32::try_from(start).ok()?, u32::try_from(end).ok()?);
+            }
+            at = match behind(bytes, end + 1, b',') {
+                Some(next) => next,
+                None => return Some((Self { fields }, behind(bytes, end + 1, b'}')?)),
+            };
+        }
+    }
+
+    /// The record, whose text this is.
+    pub(in crate::poll) fn record(self, element: &str) -> Option<Record<'_>> {
+        let mut record = Record::default();
+        for (name, (start, end)) in FIELDS.into_iter().zip(self.fields) {
+            if start > 0 {
+                *record.field(name)? = Some(Cow::Borrowed(element.get(start as usize..end as usize)?));
+            }
+        }
+        Some(record)
+    }
+}
+
+/// Where the text without escapes that comes next begins and ends.
+fn text(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let start = behind(bytes, at, b'"')?;
+    let end = start + memchr::memchr2(b'"', b'\\', &bytes[start..])?;
+    (bytes[end] == b'"').then_some((start, end))
+}
+
+/// Behind this mark, with blanks before it or none.
+fn behind(bytes: &[u8], mut at: usize, mark: u8) -> Option<usize> {
     loop {
-        let (name, after_name) = text(rest)?;
-        let (value, after_value) = text(behind(after_name, b':')?)?;
-        if let Some(field) = record.field(name) {
-            *field = Some(Cow::Borrowed(value));
-        }
-        match behind(after_value, b',') {
-            Some(next) => rest = next,
-            None => return behind(after_value, b'}')?.trim_ascii().is_empty().then_some(record),
+        match *bytes.get(at)? {
+            byte if byte == mark => return Some(at + 1),
+            b' ' | b'\t' | b'\n' | b'\r' => at += 1,
+            _ => return None,
         }
     }
-}
-
-/// A text without escapes, and what follows it.
-fn text(rest: &str) -> Option<(&str, &str)> {
-    let inside = behind(rest, b'"')?;
-    let end = memchr::memchr2(b'"', b'\\', inside.as_bytes())?;
-    let after = inside[end..].strip_prefix('"')?;
-    Some((&inside[..end], after))
-}
-
-/// What stands behind this mark, with blanks before it or none.
-fn behind(rest: &str, mark: u8) -> Option<&str> {
-    if rest.as_bytes().first() == Some(&mark) {
-        return Some(&rest[1..]);
-    }
-    rest.trim_start_matches([' ', '\t', '\n', '\r']).strip_prefix(char::from(mark))
 }
 
 #[cfg(test)]
@@ -44,7 +67,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::Record;
-    use super::read;
+    use super::Plain;
+
+    fn read(element: &str) -> Option<Record<'_>> {
+        let (plain, end) = Plain::find(element.as_bytes())?;
+        (end == element.len()).then(|| plain.record(element).expect("its own text"))
+    }
 
     #[test]
     fn a_record_of_texts_is_read() {
