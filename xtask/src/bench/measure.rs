@@ -15,6 +15,9 @@ use crate::screen;
 const LONGEST_SPAN: Duration = Duration::from_secs(59 * 24 * 60 * 60);
 /// Of so many events one is in the history on which CPU is compared: the peers are slow.
 const COMPARED: u64 = 5;
+/// How often worker and lean peer are run in turn in each round: a run takes seconds, and a machine can be half as
+/// fast for as long.
+const PAIRS: u32 = 3;
 /// The same for wall time with latency: of a million 50,000, the most that one window holds. And for the
 /// peers with latency.
 const DELAYED: u64 = 20;
@@ -44,9 +47,11 @@ pub(super) fn measure(programs: Programs, extent: Extent) -> Result<Measured> {
     let (mut worker, mut official, mut lean) =
         (Runs::new(compared), Runs::new(compared), Runs::new(compared));
     for _ in rounds.clone() {
-        worker.push("worker", stage.worker(compared)?);
+        for _ in 0..PAIRS {
+            worker.push("worker", stage.worker(compared)?);
+            lean.push("lean peer", stage.peer(Peer::Lean, compared)?);
+        }
         official.push("official peer", stage.peer(Peer::Official, compared)?);
-        lean.push("lean peer", stage.peer(Peer::Lean, compared)?);
     }
     let cpu = worker.cpu_per_million();
     noted.value("cpu_ratio_official", cpu / official.cpu_per_million());

@@ -133,7 +133,7 @@ pub(super) fn page(measured: &Measured) -> String {
            events in memory, parsed, ids decoded, rows written and compressed by the same code, nothing else; in turn with it.\n\
          * Pages are compressed at level {pages}, the peers' bodies at {peer}, which their library chooses,\n  \
            the worker's by itself ({worker}).\n\
-         * Each figure is the median of {rounds} runs. {pinned}\n\
+         * Each figure is the median of {rounds} runs, CPU of worker and lean peer of three times as many. {pinned}\n\
          * Processor: {processor}; Linux {kernel}. {peers}.\n",
         compared = events(5.0),
         delayed = events(20.0),
