@@ -18,7 +18,7 @@ pub const RETENTION: Duration = Duration::from_secs(60 * 24 * 60 * 60);
 /// megabyte and a stop costs little.
 pub const OPEN_LIMIT_EVENTS: u64 = 50_000;
 
-/// How many events a slice aims at: far enough below the limit that a busier hour still fits. Each slice ends
+/// How many events a slice aims at: far enough below the limit that a busier hour still fits. Each slice can end
 /// with a body that is not full, and its events are in the checkpoint that is written before each body: with
 /// fewer there are more calls, with more each takes more memory and time (`docs/decisions/speed.md`).
 pub(crate) const SLICE_EVENTS: u64 = OPEN_LIMIT_EVENTS / 4;
